@@ -1,0 +1,106 @@
+"""Fan-out/fan-in pipelines in a notebook: steps, branches on all cores, one table of results."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Pipeline, pipeline, step
+    from .client import Client, get_step_context
+    from .core.spec import Branches, Output, Step, unmapped
+    from .errors import (
+        CannotSend,
+        CannotStore,
+        FanlabError,
+        FanOutError,
+        GraphError,
+        NotAvailable,
+        NotFound,
+        NoValueYet,
+        PipelineError,
+        StepCallError,
+        StepDefinitionError,
+        StoreError,
+        WorkerDied,
+    )
+    from .runs import Artifact, Run, StepRun
+
+# Where each public name lives: it is loaded when first used, so that `import fanlab` stays light.
+_HOMES = {
+    "api": ("Pipeline", "pipeline", "step"),
+    "client": ("Client", "get_step_context"),
+    "core.spec": ("Branches", "Output", "Step", "unmapped"),
+    "errors": (
+        "CannotSend", "CannotStore", "FanOutError", "FanlabError", "GraphError", "NoValueYet", "NotAvailable",
+        "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StoreError", "WorkerDied",
+    ),
+    "runs": ("Artifact", "Run", "StepRun"),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Artifact",
+    "Branches",
+    "CannotSend",
+    "CannotStore",
+    "Client",
+    "FanOutError",
+    "FanlabError",
+    "GraphError",
+    "NoValueYet",
+    "NotAvailable",
+    "NotFound",
+    "Output",
+    "Pipeline",
+    "PipelineError",
+    "Run",
+    "Step",
+    "StepCallError",
+    "StepDefinitionError",
+    "StepRun",
+    "StoreError",
+    "WorkerDied",
+    "configure",
+    "get_step_context",
+    "pipeline",
+    "step",
+    "unmapped",
+]
+
+
+def configure(*, store: str | None) -> None:
+    """Set what all runs of this process use from now on: the folder of the store (None: the default again)."""
+    from .store.location import choose
+
+    choose(store)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Called by `%load_ext fanlab`."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Called by `%unload_ext fanlab`."""
+    from .magics import unload
+
+    unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fanlab")
+    if name in _HOME:
+        found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'fanlab' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

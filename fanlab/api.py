@@ -1,0 +1,230 @@
+"""The Python face: the decorators @step and @pipeline, and Pipeline."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import inspect
+import typing
+import uuid
+from collections.abc import Callable
+from typing import Any, overload
+
+from .core.record import Record
+from .core.spec import RECORDER, RESERVED, Options, Step
+from .core.trace import trace
+from .errors import StepCallError, StepDefinitionError, listed, near
+from .execute.backends import choose
+from .execute.runner import Job, Runner
+from .place import Place, shell
+from .runs import Run, cell_number, raise_failure
+from .show.echo import Echo
+from .show.live import view
+from .store.database import Store
+
+
+@overload
+def step(function: Callable[..., Any], /) -> Step: ...
+@overload
+def step(
+    function: None = None, /, *, name: str | None = ..., enable_cache: bool | None = ..., version: str | None = ...
+) -> Callable[[Callable[..., Any]], Step]: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    enable_cache: bool | None = None,
+    version: str | None = None,
+) -> Step | Callable[[Callable[..., Any]], Step]:
+    """Mark a function as a step, bare (`@step`) or with options (`@step(name="fit")`).
+
+    Outside a pipeline it stays a plain function. Raises StepDefinitionError for one that cannot be a step.
+
+    >>> @step
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(4)
+    8
+    """
+    options = Options(enable_cache, version)
+    if function is None:
+        return lambda found: _step(found, name, options)
+    return _step(function, name, options)
+
+
+def _step(function: Callable[..., Any], name: str | None, options: Options) -> Step:
+    name = name or getattr(function, "__name__", None)
+    _check(function, name)
+    return Step(function, str(name), _output_names(function, str(name)), options)
+
+
+def _check(function: Any, name: str | None) -> None:
+    """Raise StepDefinitionError for what cannot be a step, with the way out."""
+    code = getattr(function, "__code__", None)
+    place = str(Place(code.co_filename, code.co_firstlineno)) if code is not None else None
+    if isinstance(function, (staticmethod, classmethod)) or not callable(function):
+        raise StepDefinitionError(
+            f"@step takes a function, not {type(function).__name__}", place, "put @step on a function at top level"
+        )
+    if name is None:
+        raise StepDefinitionError(f"{function!r} has no name to call the step by", place, 'use step(name="...")(function)')
+    if isinstance(function, Step):
+        raise StepDefinitionError(
+            f"'{name}' is a step already", place, "use .with_options(...) for a copy with other options"
+        )
+    parent = getattr(function, "__qualname__", name).rpartition(".")[0]
+    if parent and not parent.endswith("<locals>"):
+        raise StepDefinitionError(
+            f"'{name}' is a method of {parent}, which cannot be a step",
+            place,
+            "make it a function that takes the object as an argument",
+        )
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise StepDefinitionError(
+            f"step '{name}' is a generator, whose value cannot be stored", place, "return a list instead of using yield"
+        )
+    if inspect.iscoroutinefunction(function):
+        raise StepDefinitionError(
+            f"step '{name}' is async, which steps cannot be yet", place, "make it a plain function that calls asyncio.run(...)"
+        )
+    taken = [parameter for parameter in _parameters(function) if parameter in RESERVED]
+    if taken:
+        raise StepDefinitionError(
+            f"step '{name}' has a parameter called '{taken[0]}', which calls in a pipeline use themselves",
+            place,
+            f"call it something else, for example '{name}_{taken[0]}'",
+        )
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except ValueError:  # written in C without a signature
+        return []
+
+
+def _output_names(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    """The outputs that a return annotation names: `Annotated[int, "answer"]`, `tuple[A, B]`, else "output"."""
+    try:
+        hint = typing.get_type_hints(function, include_extras=True).get("return")
+    except Exception:  # noqa: BLE001 (an annotation that cannot be read names nothing)
+        return ("output",)
+    parts = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
+    if len(parts) < 2 or Ellipsis in parts:
+        return (_annotated(hint) or "output",)
+    names = tuple(_annotated(part) or f"output_{i}" for i, part in enumerate(parts))
+    if len(set(names)) < len(names):
+        raise StepDefinitionError(f"step '{name}' names two outputs alike: {listed(names)}", do="give each a name of its own")
+    return names
+
+
+def _annotated(hint: Any) -> str | None:
+    return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, str)), None)
+
+
+class Pipeline:
+    """A body that calls steps. Calling it records the body, runs what was recorded, and returns the Run."""
+
+    def __init__(
+        self, body: Callable[..., Any], name: str, enable_cache: bool = True, n_jobs: int | None = None, backend: str | None = None
+    ) -> None:
+        functools.update_wrapper(self, body)
+        self._body, self.name = body, name
+        self._options: dict[str, Any] = {"enable_cache": enable_cache, "n_jobs": n_jobs, "backend": backend}
+        self._last: Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name}>"
+
+    @property
+    def last_run(self) -> Run | None:
+        """The latest run in this process, or None."""
+        return self._last
+
+    def with_options(self, *, name: str | None = None, **options: Any) -> Pipeline:
+        """A copy with other options: the arguments of `@pipeline`."""
+        for option in options:
+            if option not in self._options:
+                raise StepCallError(
+                    f"with_options of pipeline '{self.name}' has no option '{option}'",
+                    do=near(option, self._options) or f"the options are name, {', '.join(self._options)}",
+                )
+        return Pipeline(self._body, name or self.name, **{**self._options, **options})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it and return its Run; in another pipeline's body, record its calls there and return what its body does.
+
+        Raises PipelineError if a step fails; its `.run` has everything that finished.
+        """
+        recorder = RECORDER.get()
+        if recorder is not None:
+            with recorder.group(self.name, self._options["enable_cache"]):
+                return self._body(*args, **kwargs)
+        run = self._run(args, kwargs)
+        if run.status != "completed":
+            raise_failure(run)
+        return run
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """Run it and return its Run, failed or not."""
+        make_executor = choose(self._options["n_jobs"], self._options["backend"])
+        parameters = self._bind(args, kwargs)
+        traced = trace(self.name, self._body, args, kwargs, self._options["enable_cache"])
+        store, record = Store(), Record()
+        run = self._last = Run(record, store)
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
+        job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced)
+        shown = view(record)
+        try:
+            Runner(job, store, record, make_executor, [Echo(), shown]).run()
+        finally:
+            shown.close()
+            if getattr(shell(), "kernel", None) is not None:
+                run._shown = cell_number()
+        return run
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            bound = inspect.signature(self._body).bind(*args, **kwargs)
+        except TypeError as error:
+            raise StepCallError(
+                f"pipeline '{self.name}' {error}", do=f"its parameters are {inspect.signature(self._body)}"
+            ) from None
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+
+@overload
+def pipeline(body: Callable[..., Any], /) -> Pipeline: ...
+@overload
+def pipeline(
+    body: None = None,
+    /,
+    *,
+    name: str | None = ...,
+    enable_cache: bool = ...,
+    n_jobs: int | None = ...,
+    backend: str | None = ...,
+) -> Callable[[Callable[..., Any]], Pipeline]: ...
+def pipeline(
+    body: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    enable_cache: bool = True,
+    n_jobs: int | None = None,
+    backend: str | None = None,
+) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
+    """Mark a function as a pipeline's body, bare or with options. Calling it runs it.
+
+    `n_jobs` is how many workers (as in joblib: -1 for all cores), `backend` one of loky and sequential;
+    both default to an active `joblib.parallel_config`, else to all cores and loky.
+    """
+
+    def make(found: Callable[..., Any]) -> Pipeline:
+        return Pipeline(found, name or found.__name__, enable_cache, n_jobs, backend)
+
+    return make if body is None else make(body)
+
+

@@ -1,0 +1,125 @@
+"""The store's runs and pipelines by name, and what a running step can ask about itself."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from .core.context import RUNNING
+from .errors import NotAvailable, NotFound, listed, near
+from .runs import Run, StepRun
+from .store.database import Store
+
+
+class Client:
+    """Reads the runs of a store: in the kernel, in another notebook, after a restart, and inside a running step.
+
+    Without `store` it is the store of the running step, else the one that a run would use here.
+    """
+
+    def __init__(self, store: str | None = None) -> None:
+        here = RUNNING.get()
+        self._store = Store(store or (here.header.store if here is not None else None))
+
+    def get_pipeline_run(self, name_id_or_prefix: str) -> Run:
+        """A run by name, id, or a beginning that only one has. Raises NotFound with the nearest names."""
+        return Run(self._store.record(self._store.find(name_id_or_prefix)), self._store)
+
+    def list_pipeline_runs(
+        self,
+        pipeline_name: str | None = None,
+        status: str | None = None,
+        since: datetime.datetime | None = None,
+        limit: int | None = 20,
+    ) -> list[Run]:
+        """Runs, the latest first; `since` is the earliest start."""
+        names = self._store.run_names(pipeline_name, status, since.timestamp() if since is not None else None, limit)
+        return [self.get_pipeline_run(name) for name in names]
+
+    def get_pipeline(self, name: str) -> PipelineHistory:
+        """The runs of one pipeline. Raises NotFound with the nearest names."""
+        known = self._store.pipelines()
+        if name not in known:
+            raise NotFound(
+                f"there is no pipeline '{name}' in the store",
+                do=near(name, known) or (f"it has {listed(known)}" if known else "the store has no runs yet"),
+            )
+        return PipelineHistory(self, name)
+
+    def delete_pipeline_run(self, name_id_or_prefix: str) -> None:
+        """Forget a run. Raises NotFound with the nearest names."""
+        self._store.delete(self._store.find(name_id_or_prefix))
+
+
+class PipelineHistory:
+    """A pipeline as the store knows it: its runs."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client, self.name = client, name
+
+    @property
+    def runs(self) -> list[Run]:
+        """Its runs, the latest first."""
+        return self._client.list_pipeline_runs(self.name, limit=None)
+
+    @property
+    def last_run(self) -> Run:
+        """Its latest run."""
+        return self._client.list_pipeline_runs(self.name, limit=1)[0]
+
+    @property
+    def last_successful_run(self) -> Run | None:
+        """Its latest completed run, or None."""
+        found = self._client.list_pipeline_runs(self.name, status="completed", limit=1)
+        return found[0] if found else None
+
+
+class StepContext:
+    """What the running step can ask about itself."""
+
+    def __init__(self) -> None:
+        here = RUNNING.get()
+        if here is None:
+            raise NotAvailable(
+                "get_step_context() works only inside a running step",
+                do="call it in the body of a @step function that a pipeline runs",
+            )
+        self._here = here
+
+    @property
+    def pipeline_run(self) -> Run:
+        """The run as it stands now: what finished has loadable outputs."""
+        return Client().get_pipeline_run(self._here.header.name)
+
+    @property
+    def step_run(self) -> StepRun:
+        """The running step's own StepRun."""
+        return self.pipeline_run.steps[self.step_name]
+
+    @property
+    def step_name(self) -> str:
+        """The name under which `run.steps` has this step."""
+        return self._here.name
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._here.attempt
+
+    @property
+    def branch(self) -> Any:
+        """The key of this branch; None where nothing fanned out."""
+        return self._here.key
+
+    def log_metadata(self, values: dict[str, Any]) -> None:
+        """Keep values with this branch: they are columns of `run.results`."""
+        self._here.metadata.update(values)
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Say how far this branch is."""
+        self._here.progress(done, total)
+
+
+def get_step_context() -> StepContext:
+    """What the running step can ask about itself. Raises NotAvailable (a RuntimeError) outside one."""
+    return StepContext()

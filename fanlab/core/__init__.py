@@ -1,0 +1,1 @@
+"""The pure part: values that describe calls, graphs, schedules, events and records."""

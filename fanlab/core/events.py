@@ -1,0 +1,172 @@
+"""Everything that can happen in a run, as frozen values; a list of them, replayed, is the run again."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from .expand import Shape
+
+
+class Status(IntEnum):
+    """How a node or branch stands. FAILED and above: there is no value and will be none."""
+
+    QUEUED = 0
+    RUNNING = 1
+    COMPLETED = 2
+    CACHED = 3
+    FAILED = 4
+    SKIPPED = 5
+    CANCELLED = 6
+
+    @property
+    def word(self) -> str:
+        """The status as users read it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of a traceback, carried from a worker as data: its text is known where the file is."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a branch has no value."""
+
+    type: str  # the exception's class, as it is written in a traceback
+    message: str
+    frames: tuple[Frame, ...] = ()  # outermost first, fanlab's own left out
+    exception: bytes | None = None  # pickled; None where it cannot be
+
+    @property
+    def line(self) -> str:
+        """One line, as the last one of a traceback."""
+        first = self.message.partition("\n")[0]
+        return f"{self.type}: {first}" if first else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class SealedArgument:
+    """An argument as it is kept and sent: scalars as they are, other literals stored, references by name."""
+
+    name: str
+    value: Any
+    keyword: bool
+    mapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What is told of a node when its run begins."""
+
+    name: str
+    step: str
+    kind: str
+    outputs: tuple[str, ...]
+    arguments: tuple[SealedArgument, ...]
+    needs: tuple[str, ...]  # the nodes it waits for, for drawing
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins. Times are seconds since the epoch."""
+
+    id: str
+    name: str
+    pipeline: str
+    parameters: Mapping[str, Any]
+    nodes: tuple[NodeInfo, ...]
+    returned: Any  # what the body returned, sealed
+    time: float
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The branches of a node are known; `arguments` are its sealed ones with the mapped items in place."""
+
+    node: str
+    shape: Shape
+    arguments: tuple[SealedArgument, ...]
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A branch runs in a worker."""
+
+    node: str
+    branch: int
+    attempt: int
+    worker: int  # process id
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A branch wrote a line to "stdout" or "stderr"."""
+
+    node: str
+    branch: int
+    stream: str
+    text: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A branch said how far it is."""
+
+    node: str
+    branch: int
+    done: float
+    total: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A range of branches of one node ended in a worker: columns, one entry a branch, from `start` on."""
+
+    node: str
+    start: int
+    statuses: bytes  # a Status each
+    attempt: int
+    worker: int
+    begun: array[float]
+    ended: array[float]
+    peaks: array[int]  # kB, the worker's peak memory; 0 where it cannot be told
+    outputs: tuple[bytes | None, ...]  # see store.codecs.pack; None for a failed branch
+    failures: Mapping[int, Failure] = field(default_factory=dict)  # by branch
+    metadata: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by branch: what it logged
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Branches will not run: skipped or cancelled. `stop` None: the node as a whole, its size unknown."""
+
+    node: str
+    start: int
+    stop: int | None
+    status: Status
+    because: str
+    failure: Failure | None = None  # for a node that failed as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run ended as "completed", "failed" or "cancelled"."""
+
+    status: str
+    time: float
+
+
+Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Lost | RunEnded

@@ -1,0 +1,120 @@
+"""Arguments as they are kept and sent: scalars as they are, other literals stored, Outputs by reference."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import pathlib
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .expand import Items
+from .spec import Branches, Output
+
+_PLAIN = (type(None), bool, int, float, complex)
+_VALUES = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID)
+LONGEST_TEXT = 4096  # characters or bytes; a longer one is stored, so that a graph stays small
+
+
+class Stored(NamedTuple):
+    """A value that is kept: its bytes where they are few, else the hash of an artifact file."""
+
+    type: str
+    nbytes: int
+    hash: str
+    inline: bytes | None
+    fields: tuple[tuple[str, Any], ...] = ()  # of a dict, NamedTuple or dataclass in a file: scalars, else Piece
+
+
+class Piece(NamedTuple):
+    """A field that is not a scalar, inside a stored value."""
+
+    type: str
+
+
+class Ref(NamedTuple):
+    """The value of another node: of one branch, or of all of them as a list or dict."""
+
+    node: str
+    branch: int | None
+    output: str | None  # None: the whole value
+    many: bool = False
+
+
+class Packed(NamedTuple):
+    """A reference made ready to be sent: the stored outputs of one branch, and which of them is meant."""
+
+    outputs: bytes
+    output: str | None
+
+
+class Unsendable(NamedTuple):
+    """In place of a literal that cannot be sent: why, so that just the branches that need it fail."""
+
+    reason: str
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is shown in a table as it is: numbers, short text, dates, paths and the like."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is str or kind is bytes:
+        return len(value) <= LONGEST_TEXT
+    if isinstance(value, _VALUES):
+        return kind.__module__ != "__main__"
+    return kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0 and kind.__name__ != "ndarray"
+
+
+def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
+    """A recorded argument with each literal that is no scalar handed to `keep`."""
+    if is_scalar(value):
+        return value
+    if isinstance(value, Output):
+        return Ref(value._node, value._branch, value._output)
+    if isinstance(value, Branches):
+        return Ref(value._node, None, value._output, many=True)
+    if isinstance(value, Items):
+        return Items(tuple(seal(item, keep) for item in value.values), value.keys)
+    if type(value) is list:
+        return [seal(item, keep) for item in value]
+    if type(value) is dict:
+        return {key: seal(item, keep) for key, item in value.items()}
+    if type(value) is tuple:
+        return tuple(seal(item, keep) for item in value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(seal(item, keep) for item in value))
+    return keep(value)
+
+
+_LEAVES = (Stored, Ref, Packed, Piece, Unsendable)
+
+
+def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """A sealed value anew, with each Stored, Ref, Packed or Unsendable replaced by what `leaf` makes of it."""
+    if isinstance(value, tuple):
+        if isinstance(value, _LEAVES):
+            return leaf(value)
+        items = (rebuild(item, leaf) for item in value)
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if type(value) is list:
+        return [rebuild(item, leaf) for item in value]
+    if type(value) is dict:
+        return {key: rebuild(item, leaf) for key, item in value.items()}
+    if isinstance(value, Items):
+        return Items(tuple(rebuild(item, leaf) for item in value.values), value.keys)
+    return value
+
+
+def unsendable(value: Any) -> str | None:
+    """The reason of the first part of a sealed value that cannot be sent, or None."""
+    found: list[str] = []
+
+    def look(leaf: Any) -> None:
+        if isinstance(leaf, Unsendable):
+            found.append(leaf.reason)
+
+    rebuild(value, look)
+    return found[0] if found else None

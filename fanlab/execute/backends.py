@@ -1,0 +1,66 @@
+"""Which executor a run gets, and with how many workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.context import RUNNING
+from ..errors import StepCallError, near
+from .base import Deliver, Executor
+
+BACKENDS = ("loky", "sequential")
+
+
+def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], Executor]:
+    """What makes the executor of a run, from its options, else joblib's active `parallel_config`, else the defaults.
+
+    `n_jobs` counts as in joblib: None or -1 means all cores, -2 all but one. Raises StepCallError
+    for a backend that there is not.
+    """
+    if RUNNING.get() is not None:  # a pipeline inside a running step: its worker is one of n already
+        backend, n_jobs = "sequential", 1
+    configured, configured_jobs = _configured() if n_jobs is None or backend is None else (None, None)
+    name = backend or configured or "loky"
+    if name not in BACKENDS:
+        raise StepCallError(
+            f"there is no backend '{name}'", do=near(name, BACKENDS) or f"the backends are {', '.join(BACKENDS)}"
+        )
+    if name == "sequential":
+        from .sequential import Sequential
+
+        return lambda _, deliver: Sequential(deliver)
+    jobs = workers(n_jobs if n_jobs is not None else configured_jobs)
+
+    def loky(run: str, deliver: Deliver) -> Executor:
+        from .loky import Loky
+
+        return Loky(run, jobs, deliver)
+
+    return loky
+
+
+def workers(n_jobs: int | None) -> int:
+    """How many workers `n_jobs` means here. Raises StepCallError for 0 and what is no number."""
+    import joblib
+
+    if n_jobs is None:
+        return int(joblib.cpu_count())
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
+        raise StepCallError(f"n_jobs is {n_jobs!r}", do="give a number of workers, or -1 for all cores")
+    return n_jobs if n_jobs > 0 else max(1, int(joblib.cpu_count()) + 1 + n_jobs)
+
+
+def _configured() -> tuple[str | None, int | None]:
+    """Backend and n_jobs of an active `joblib.parallel_config`, None each where it says nothing."""
+    from joblib import parallel
+
+    config = getattr(parallel._backend, "config", None)  # the only place that tells "not set" from a default
+    if config is None:
+        return None, None
+    unset = parallel.default_parallel_config
+    chosen = config["backend"] if config["backend"] is not unset["backend"] else None
+    jobs = config["n_jobs"] if config["n_jobs"] is not unset["n_jobs"] else None
+    name = {"LokyBackend": "loky", "SequentialBackend": "sequential", "ThreadingBackend": "threading"}.get(
+        type(chosen).__name__, type(chosen).__name__ if chosen is not None else None
+    )
+    return name, jobs

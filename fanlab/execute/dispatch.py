@@ -1,0 +1,95 @@
+"""Ranges of branches become batches: what they share travels by digest, the rest with them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from ..core.batch import Batch, RunHeader
+from ..core.record import NodeRecord
+from ..core.spec import Step
+from ..errors import CannotSend
+from .values import Values
+
+
+class Dispatch:
+    """Makes the batches of one run."""
+
+    def __init__(self, run: str, name: str, pipeline: str, store: str, values: Values) -> None:
+        self.blobs: dict[bytes, bytes] = {}
+        self._run, self._values = run, values
+        self._numbers = itertools.count()
+        self._code: dict[int, bytes | CannotSend] = {}
+        self._shared: dict[str, bytes] = {}
+        environment = tuple(os.environ.items())
+        header = RunHeader(run, name, pipeline, store, os.getcwd(), tuple(sys.path), environment)
+        self._header = self._blob(pickle.dumps(header, 5))
+
+    def batch(self, node: NodeRecord, step: Step, start: int, stop: int, attempt: int) -> Batch:
+        """A batch of the branches from start up to stop. Raises CannotSend if one of them cannot be sent."""
+        shape = node.shape
+        assert shape is not None  # only expanded nodes have branches to start
+        branches = range(start, stop)
+        return Batch(
+            next(self._numbers),
+            self._run,
+            self._header,
+            self._function(step),
+            self._arguments(node),
+            node.info.name,
+            node.info.outputs,
+            start,
+            attempt,
+            tuple(self._values.items(node.arguments, shape, branch) for branch in branches),
+            tuple(shape.label(branch) for branch in branches) if node.mapped else None,
+            tuple(shape.key(branch) for branch in branches),
+        )
+
+    def _function(self, step: Step) -> bytes:
+        found = self._code.get(id(step))
+        if found is None:
+            try:
+                found = self._blob(cloudpickle.dumps(step.function, 5))
+            except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
+                found = CannotSend(
+                    f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
+                    do="make it inside the step, or pass it as an argument that can be pickled",
+                )
+            self._code[id(step)] = found
+        if isinstance(found, CannotSend):
+            raise found
+        return found
+
+    def _arguments(self, node: NodeRecord) -> bytes:
+        name = node.info.name
+        if name not in self._shared:
+            self._shared[name] = self._blob(cloudpickle.dumps(self._values.shared(node.arguments), 5))
+        return self._shared[name]
+
+    def _blob(self, blob: bytes) -> bytes:
+        key = hashlib.blake2b(blob, digest_size=16).digest()
+        self.blobs[key] = blob
+        return key
+
+
+def _culprit(function: Callable[..., Any]) -> str:
+    """Which global or closure variable keeps a function from being pickled."""
+    code = getattr(function, "__code__", None)
+    cells = getattr(function, "__closure__", None) or ()
+    known = getattr(function, "__globals__", {})
+    named: dict[str, Any] = {f"its global '{name}'": known[name] for name in getattr(code, "co_names", ()) if name in known}
+    for name, cell in zip(getattr(code, "co_freevars", ()), cells, strict=False):
+        named[f"its closure variable '{name}'"] = cell.cell_contents
+    for what, value in named.items():
+        try:
+            cloudpickle.dumps(value, 5)
+        except Exception:  # noqa: BLE001
+            return f"{what}, of type {type(value).__name__}"
+    return "something it refers to"

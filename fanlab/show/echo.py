@@ -1,0 +1,52 @@
+"""What steps print, on the caller's own streams and in the order of their calls."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ..core.events import Event, Finished, Logged, Lost, RunEnded, RunStarted
+
+
+class Echo:
+    """A watcher: the earliest plain call that has not ended streams, the lines of later ones wait for their turn.
+
+    Lines of mapped branches are not shown; they are in the branch's log.
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr}
+        self._turn: list[str] = []  # plain calls in call order, those that have had their turn taken out
+        self._held: dict[str, list[tuple[str, str]]] = {}
+        self._ended: set[str] = set()
+
+    def see(self, event: Event) -> None:
+        """Take an event in and print what may be printed now."""
+        match event:
+            case RunStarted():
+                self._turn = [node.name for node in event.nodes if node.kind == "call"][::-1]
+                self._held = {name: [] for name in self._turn}
+            case Logged(node, _, stream, text, _) if node in self._held:
+                self._held[node].append((stream, text))
+                self._print()
+            case Finished(node) | Lost(node) if node in self._held:
+                self._ended.add(node)
+                self._print()
+            case RunEnded():
+                self._ended.update(self._turn)
+                self._print()
+            case _:
+                pass
+
+    def pulse(self) -> None:
+        """Nothing: lines are printed as they come."""
+
+    def _print(self) -> None:
+        while self._turn:
+            name = self._turn[-1]
+            for stream, text in self._held[name]:
+                print(text, file=self._streams[stream], flush=True)
+            self._held[name] = []
+            if name not in self._ended:
+                return
+            self._turn.pop()

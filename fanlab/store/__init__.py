@@ -1,0 +1,1 @@
+"""Bytes on disk: codecs, artifact files, and the database of runs."""

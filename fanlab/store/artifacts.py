@@ -1,0 +1,130 @@
+"""Artifacts: values as files named by their content, written atomically and mapped privately."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import struct
+from typing import Any
+
+from ..core.seal import Packed, Stored
+from ..errors import NotFound, StoreError, listed
+from . import codecs
+
+_MAGIC = b"fanlab1\n"
+_PAGE = 4096  # buffers start on pages, so that NumPy and Arrow find them aligned in the map
+_HEAD = struct.Struct("<QQ")  # number of buffers, length of the pickle; then each buffer's length
+_serial = itertools.count()
+
+
+class Artifacts:
+    """The artifact files of one store. Safe for many processes: a file appears whole or not at all."""
+
+    def __init__(self, root: str) -> None:
+        self._root = os.path.join(root, "artifacts")
+        self._checked: set[str] = set()
+
+    def put(self, value: Any, name: str | None = None) -> Stored:
+        """Keep a value; a large one becomes a file. Raises what pickling raises, and StoreError for a full disk."""
+        body, buffers = codecs.dump(value)
+        nbytes = len(body) + sum(buffer.nbytes for buffer in buffers)
+        found = codecs.digest(body, buffers)
+        kind = codecs.type_name(value)
+        if not buffers and nbytes <= codecs.INLINE_BYTES:
+            return Stored(kind, nbytes, found, body)
+        self._write(found, body, buffers, name or kind)
+        return Stored(kind, nbytes, found, None, codecs.summary(value))
+
+    def get(self, stored: Stored) -> Any:
+        """The value, anew at each call: changing it in place changes no other. Raises StoreError if it is damaged."""
+        if stored.inline is not None:
+            return codecs.load(stored.inline)
+        body, buffers = self._read(stored)
+        return codecs.load(body, buffers)
+
+    def value(self, packed: Packed) -> Any:
+        """The value of one branch's output; of all its outputs as a tuple where none is named."""
+        outputs = codecs.unpack(packed.outputs)
+        if packed.output is None:
+            values = tuple(self.get(stored) for stored in outputs.values())
+            return values[0] if len(values) == 1 else values
+        if packed.output not in outputs:
+            raise NotFound(f"there is no output '{packed.output}'", do=f"the outputs are {listed(outputs)}")
+        return self.get(outputs[packed.output])
+
+    def path(self, stored: Stored) -> str | None:
+        """The file of a value, None for one that is kept in the database."""
+        return None if stored.inline is not None else self._path(stored.hash)
+
+    def _path(self, digest: str) -> str:
+        return os.path.join(self._root, digest[:2], digest[2:])
+
+    def _write(self, digest: str, body: bytes, buffers: list[memoryview], what: str) -> None:
+        path = self._path(digest)
+        if os.path.exists(path):
+            return
+        temporary = f"{path}.{os.getpid()}.{next(_serial)}.tmp"
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with open(temporary, "xb") as file:
+                file.write(_MAGIC + _HEAD.pack(len(buffers), len(body)))
+                file.write(struct.pack(f"<{len(buffers)}Q", *(buffer.nbytes for buffer in buffers)))
+                file.write(body)
+                for buffer in buffers:
+                    file.seek(_aligned(file.tell()))
+                    file.write(buffer)
+            os.replace(temporary, path)
+        except OSError as error:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise StoreError(
+                f"the value {what} cannot be written to the store: {error.strerror or error}",
+                do="make room on the disk, or set FANLAB_STORE to a folder that can be written",
+            ) from error
+
+    def _read(self, stored: Stored) -> tuple[memoryview, list[memoryview]]:
+        damaged = StoreError(
+            f"the stored {stored.type} {stored.hash[:8]} is missing or damaged", do="run its step again to make it anew"
+        )
+        try:
+            with open(self._path(stored.hash), "rb") as file:
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        except (OSError, ValueError) as error:
+            raise damaged from error
+        try:
+            body, buffers = _parts(view)
+        except (ValueError, struct.error) as error:
+            raise damaged from error
+        if stored.hash not in self._checked:
+            if codecs.digest(body, buffers) != stored.hash:
+                raise damaged
+            self._checked.add(stored.hash)
+        return body, buffers
+
+
+def _parts(view: memoryview) -> tuple[memoryview, list[memoryview]]:
+    """The pickle and the buffers in a mapped file. Raises ValueError for a file that is not one or is cut short."""
+    if view[: len(_MAGIC)] != _MAGIC:
+        raise ValueError("no artifact file")
+    position = len(_MAGIC)
+    count, length = _HEAD.unpack_from(view, position)
+    position += _HEAD.size
+    if count > len(view) // 8:
+        raise ValueError("more buffers than bytes")
+    lengths = struct.unpack_from(f"<{count}Q", view, position)
+    position += 8 * count
+    body = view[position : position + length]
+    position += length
+    buffers = []
+    for size in lengths:
+        position = _aligned(position)
+        buffers.append(view[position : position + size])
+        position += size
+    if position > len(view):
+        raise ValueError("cut short")
+    return body, buffers
+
+
+def _aligned(position: int) -> int:
+    return -(-position // _PAGE) * _PAGE

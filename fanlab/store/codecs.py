@@ -1,0 +1,97 @@
+"""Values to bytes and back: pickle 5, with large buffers kept apart so that they can be mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import cloudpickle
+import xxhash
+
+from ..core.seal import Piece, Stored, is_scalar
+
+# Above this many bytes a file is faster than a database row (crossing measured near 50 kB).
+INLINE_BYTES = 64 * 1024
+_BUFFER_BYTES = 4096  # a smaller buffer stays in the pickle: a page of its own would cost more than it saves
+_FAST = (type(None), bool, int, float, str)
+
+
+def dump(value: Any) -> tuple[bytes, list[memoryview]]:
+    """A value's pickle and the large buffers that belong to it. Raises whatever pickling it raises.
+
+    Plain pickle first, since it is ten times as fast; cloudpickle where that fails or would refer to
+    something of a notebook by name, which no other process could look up.
+    """
+    if type(value) in _FAST:
+        return pickle.dumps(value, 5), []
+    buffers: list[memoryview] = []
+
+    def apart(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < _BUFFER_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        body = pickle.dumps(value, 5, buffer_callback=apart)
+    except Exception:  # noqa: BLE001 (pickle raises what it likes; cloudpickle is asked before giving up)
+        body = b"__main__"
+    if b"__main__" in body:
+        buffers.clear()
+        body = cloudpickle.dumps(value, 5, buffer_callback=apart)
+    return body, buffers
+
+
+def load(body: bytes | memoryview, buffers: list[memoryview] | None = None) -> Any:
+    """The value of what `dump` made. Raises whatever unpickling it raises."""
+    return pickle.loads(body, buffers=buffers or ())
+
+
+def digest(body: bytes | memoryview, buffers: list[memoryview] | None = None) -> str:
+    """The hash of stored bytes, 32 hexadecimal digits."""
+    if not buffers:
+        return xxhash.xxh3_128_hexdigest(body)
+    state = xxhash.xxh3_128(body)
+    for buffer in buffers:
+        state.update(buffer)
+    return state.hexdigest()
+
+
+def pack(outputs: Mapping[str, Stored]) -> bytes:
+    """A branch's outputs as one row's bytes, opaque to all who only pass them on."""
+    return pickle.dumps(tuple((name, *stored) for name, stored in outputs.items()), 5)
+
+
+def unpack(packed: bytes) -> dict[str, Stored]:
+    """The outputs that `pack` packed, by name."""
+    return {name: Stored(*rest) for name, *rest in pickle.loads(packed)}
+
+
+def type_name(value: Any) -> str:
+    """A value's class as a person writes it: `float`, `numpy.ndarray`, `sklearn.svm.SVC`."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if package in ("builtins", "__main__") else f"{package}.{kind.__qualname__}"
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """The fields of a dict with text keys, a NamedTuple or a dataclass; None for anything else."""
+    if type(value) is dict:
+        return value if value and all(type(key) is str for key in value) else None
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return dict(zip(value._fields, value, strict=True))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def summary(value: Any) -> tuple[tuple[str, Any], ...]:
+    """What a table shows of a value that is too large to be loaded for it: its fields."""
+    fields = fields_of(value) or {}
+    return tuple((name, item if is_scalar(item) else Piece(type_name(item))) for name, item in fields.items())
