@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import inspect
 import typing
@@ -68,7 +68,9 @@ def _check(function: Any, name: str | None) -> None:
             f"@step takes a function, not {type(function).__name__}", place, "put @step on a function at top level"
         )
     if name is None:
-        raise StepDefinitionError(f"{function!r} has no name to call the step by", place, 'use step(name="...")(function)')
+        raise StepDefinitionError(
+            f"{function!r} has no name to call the step by", place, 'use step(name="...")(function)'
+        )
     if isinstance(function, Step):
         raise StepDefinitionError(
             f"'{name}' is a step already", place, "use .with_options(...) for a copy with other options"
@@ -86,7 +88,9 @@ def _check(function: Any, name: str | None) -> None:
         )
     if inspect.iscoroutinefunction(function):
         raise StepDefinitionError(
-            f"step '{name}' is async, which steps cannot be yet", place, "make it a plain function that calls asyncio.run(...)"
+            f"step '{name}' is async, which steps cannot be yet",
+            place,
+            "make it a plain function that calls asyncio.run(...)",
         )
     taken = [parameter for parameter in _parameters(function) if parameter in RESERVED]
     if taken:
@@ -115,7 +119,9 @@ def _output_names(function: Callable[..., Any], name: str) -> tuple[str, ...]:
         return (_annotated(hint) or "output",)
     names = tuple(_annotated(part) or f"output_{i}" for i, part in enumerate(parts))
     if len(set(names)) < len(names):
-        raise StepDefinitionError(f"step '{name}' names two outputs alike: {listed(names)}", do="give each a name of its own")
+        raise StepDefinitionError(
+            f"step '{name}' names two outputs alike: {listed(names)}", do="give each a name of its own"
+        )
     return names
 
 
@@ -127,7 +133,12 @@ class Pipeline:
     """A body that calls steps. Calling it records the body, runs what was recorded, and returns the Run."""
 
     def __init__(
-        self, body: Callable[..., Any], name: str, enable_cache: bool = True, n_jobs: int | None = None, backend: str | None = None
+        self,
+        body: Callable[..., Any],
+        name: str,
+        enable_cache: bool = True,
+        n_jobs: int | None = None,
+        backend: str | None = None,
     ) -> None:
         functools.update_wrapper(self, body)
         self._body, self.name = body, name
@@ -157,6 +168,7 @@ class Pipeline:
 
         Raises PipelineError if a step fails; its `.run` has everything that finished.
         """
+        __tracebackhide__ = True  # IPython leaves our frames out
         recorder = RECORDER.get()
         if recorder is not None:
             with recorder.group(self.name, self._options["enable_cache"]):
@@ -168,12 +180,13 @@ class Pipeline:
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Run it and return its Run, failed or not."""
+        __tracebackhide__ = True
         make_executor = choose(self._options["n_jobs"], self._options["backend"])
         parameters = self._bind(args, kwargs)
         traced = trace(self.name, self._body, args, kwargs, self._options["enable_cache"])
         store, record = Store(), Record()
         run = self._last = Run(record, store)
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
+        stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
         job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced)
         shown = view(record)
         try:
@@ -226,5 +239,3 @@ def pipeline(
         return Pipeline(found, name or found.__name__, enable_cache, n_jobs, backend)
 
     return make if body is None else make(body)
-
-

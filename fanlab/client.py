@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 from .core.context import RUNNING
@@ -29,7 +29,7 @@ class Client:
         self,
         pipeline_name: str | None = None,
         status: str | None = None,
-        since: datetime.datetime | None = None,
+        since: dt.datetime | None = None,
         limit: int | None = 20,
     ) -> list[Run]:
         """Runs, the latest first; `since` is the earliest start."""

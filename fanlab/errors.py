@@ -95,7 +95,7 @@ def near(name: str, names: Iterable[object], *, quote: str = "'") -> str:
     >>> near("lod", ["load", "fit"])
     "did you mean 'load'?"
     """
-    found = difflib.get_close_matches(name, [str(n) for n in names], n=3, cutoff=0.6)
+    found = difflib.get_close_matches(name, dict.fromkeys(str(n) for n in names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(f'{quote}{n}{quote}' for n in found)}?" if found else ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import pickle
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 class Artifact:
     """A stored value: `load()` gives it. Two artifacts are equal if their values' hashes are."""
 
-    def __init__(self, store: Store, stored: Stored, name: str, field: str | None = None, type: str | None = None) -> None:
+    def __init__(
+        self, store: Store, stored: Stored, name: str, field: str | None = None, type: str | None = None
+    ) -> None:
         self._store, self._stored, self._field = store, stored, field
         self.name = name if field is None else f"{name}.{field}"
         self.type = type or stored.type
@@ -115,7 +117,8 @@ class StepRun:
         outputs = self.outputs
         if len(outputs) != 1:
             raise NotAvailable(
-                f"'{self.name}' has {len(outputs) or 'no'} outputs" + (f": {listed(outputs)}" if outputs else f" ({self.status})"),
+                f"'{self.name}' has {len(outputs) or 'no'} outputs"
+                + (f": {listed(outputs)}" if outputs else f" ({self.status})"),
                 do="use .outputs[name][0]" if outputs else "see .error and .status",
             )
         return next(iter(outputs.values()))[0]
@@ -129,12 +132,12 @@ class StepRun:
         return values[0] if len(values) == 1 else values
 
     @property
-    def start_time(self) -> datetime.datetime | None:
+    def start_time(self) -> dt.datetime | None:
         """When it began, in UTC."""
         return _time(self._column("begun"))
 
     @property
-    def end_time(self) -> datetime.datetime | None:
+    def end_time(self) -> dt.datetime | None:
         """When it ended, in UTC."""
         return _time(self._column("ended"))
 
@@ -226,12 +229,12 @@ class Run:
         return MappingProxyType({name: self._values.open(value) for name, value in self._record.parameters.items()})
 
     @property
-    def start_time(self) -> datetime.datetime | None:
+    def start_time(self) -> dt.datetime | None:
         """When it began, in UTC."""
         return _time(self._record.start)
 
     @property
-    def end_time(self) -> datetime.datetime | None:
+    def end_time(self) -> dt.datetime | None:
         """When it ended, in UTC; None while it runs."""
         return _time(self._record.end)
 
@@ -302,7 +305,7 @@ class Run:
         if not self._shown or self._shown != cell_number():
             display(bundle(self._record), raw=True)
 
-    def _artifact(self, node: NodeRecord, branch: int, name: str, stored: Stored, field: str | None) -> Artifact:
+    def _artifact(self, name: str, stored: Stored, field: str | None) -> Artifact:
         kinds = dict(stored.fields)
         kind = getattr(kinds.get(field or ""), "type", None)
         return Artifact(self._store, stored, name, field, kind)
@@ -384,7 +387,5 @@ def _short(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _time(seconds: float) -> datetime.datetime | None:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC) if seconds else None
-
-
+def _time(seconds: float) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None

@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 class Hole(NamedTuple):
     """The place of a mapped argument among the shared ones."""
 
-    index: int
+    position: int
 
 
 class BatchDone(NamedTuple):

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from .expand import Shape
+from .spec import Argument
 
 
 class Status(IntEnum):
@@ -55,16 +56,6 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedArgument:
-    """An argument as it is kept and sent: scalars as they are, other literals stored, references by name."""
-
-    name: str
-    value: Any
-    keyword: bool
-    mapped: bool
-
-
-@dataclass(frozen=True, slots=True)
 class NodeInfo:
     """What is told of a node when its run begins."""
 
@@ -72,7 +63,7 @@ class NodeInfo:
     step: str
     kind: str
     outputs: tuple[str, ...]
-    arguments: tuple[SealedArgument, ...]
+    arguments: tuple[Argument, ...]  # sealed, see core.seal
     needs: tuple[str, ...]  # the nodes it waits for, for drawing
 
 
@@ -96,7 +87,7 @@ class Expanded:
 
     node: str
     shape: Shape
-    arguments: tuple[SealedArgument, ...]
+    arguments: tuple[Argument, ...]
     time: float
 
 

@@ -76,6 +76,9 @@ def items_of(value: Any) -> Items | None:
 
     Iterators and dict views are listed. Raises FanOutError for a set, which has no order.
     """
+    exported = getattr(type(value), "fanlab_items", None)  # the branches of an earlier run
+    if exported is not None:
+        return exported(value)  # type: ignore[no-any-return]
     if isinstance(value, dict):
         return Items(tuple(value.values()), tuple(value))
     if isinstance(value, (list, range)) or type(value) is tuple:
@@ -110,7 +113,7 @@ def combine(kind: str, node: str, sources: Sequence[Source]) -> Shape:
         lengths = ", ".join(f"{source.argument} has {source.length}" for source in sources)
         raise FanOutError(
             f"the mapped arguments of '{node}' differ in length: {lengths}",
-            do="give them equal lengths, mark a shared one with unmapped(...), or use .product(...) for every combination",
+            do="give them equal lengths, mark a shared one with unmapped(...), or combine them with .product(...)",
         )
     keyed = [source for source in sources if source.keys is not None]
     for source in keyed[1:]:
@@ -146,7 +149,11 @@ def _product(sources: Sequence[Source]) -> Shape:
 def label_fields(node: str, template: str, parameters: Sequence[str]) -> list[str]:
     """The argument names that an id template uses. Raises FanOutError for one that is no argument."""
     try:
-        names = [str(name).split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        names = [
+            str(name).split(".")[0].split("[")[0]
+            for _, name, _, _ in string.Formatter().parse(template)
+            if name is not None
+        ]
     except ValueError as error:
         raise FanOutError(
             f"id={template!r} of '{node}' is not a template: {error}",
@@ -172,7 +179,9 @@ def unique_names(node: str, labels: Sequence[str]) -> None:
     )
 
 
-def record_columns(function: Callable[..., Any], step: str, rows: Any, shared: Mapping[str, Any]) -> dict[str, list[Any]]:
+def record_columns(
+    function: Callable[..., Any], step: str, rows: Any, shared: Mapping[str, Any]
+) -> dict[str, list[Any]]:
     """Records turned into one list per field. Raises FanOutError for rows that are no records or differ in fields."""
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         rows = rows.to_dict("records")
@@ -190,7 +199,7 @@ def record_columns(function: Callable[..., Any], step: str, rows: Any, shared: M
     for position, record in enumerate(records):
         if set(record) != set(fields):
             raise FanOutError(
-                f"record {position} of {step}.map_records() has the fields {listed(record)}, record 0 has {listed(fields)}",
+                f"records 0 and {position} of {step}.map_records() differ: {listed(fields)} and {listed(record)}",
                 str(here()),
                 "give every record the same fields",
             )

@@ -17,11 +17,11 @@ from .events import (
     Progressed,
     RunEnded,
     RunStarted,
-    SealedArgument,
     Started,
     Status,
 )
 from .expand import CALL, Shape
+from .spec import Argument
 
 LogLine = tuple[str, str, float]  # stream, text, time
 
@@ -36,7 +36,7 @@ class NodeRecord:
 
     def __init__(self, info: NodeInfo) -> None:
         self.info = info
-        self.arguments: tuple[SealedArgument, ...] = info.arguments
+        self.arguments: tuple[Argument, ...] = info.arguments
         self.shape: Shape | None = None
         self.status = Status.QUEUED  # of the node as a whole, while its branches are not known
         self.failure: Failure | None = None  # of the node as a whole
@@ -94,7 +94,7 @@ class NodeRecord:
             return Status.CACHED
         return Status.COMPLETED
 
-    def expand(self, shape: Shape, arguments: tuple[SealedArgument, ...], time: float) -> None:
+    def expand(self, shape: Shape, arguments: tuple[Argument, ...], time: float) -> None:
         """Make room for the branches."""
         size = shape.size
         self.shape, self.arguments, self.queued = shape, arguments, time

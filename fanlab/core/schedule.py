@@ -32,7 +32,7 @@ class Dropped(NamedTuple):
 class _State:
     """What is known of one node while the run goes on."""
 
-    __slots__ = ("broken", "gates", "ready", "running", "settled", "shape", "status", "unsized", "left", "waiting")
+    __slots__ = ("broken", "gates", "left", "ready", "running", "settled", "shape", "status", "unsized", "waiting")
 
     def __init__(self, gates: int, unsized: int) -> None:
         self.gates = gates  # needs of the whole node that are not completed yet
@@ -62,8 +62,12 @@ class Schedule:
         self._whole: dict[str, list[tuple[str, tuple[int, int] | None]]] = {name: [] for name in graph.nodes}
         self._single: dict[Need, list[tuple[str, tuple[int, int] | None]]] = {}
         self._links: dict[str, list[tuple[str, Link]]] = {name: [] for name in graph.nodes}
-        self._sized: dict[str, list[str]] = {name: [] for name in graph.nodes}  # who takes its number from a node's branches
-        self._counted: dict[str, list[str]] = {name: [] for name in graph.nodes}  # who takes its number from a node's value
+        self._sized: dict[str, list[str]] = {
+            name: [] for name in graph.nodes
+        }  # who takes its number from a node's branches
+        self._counted: dict[str, list[str]] = {
+            name: [] for name in graph.nodes
+        }  # who takes its number from a node's value
         self._ready: list[tuple[int, int]] = []  # heap of (-depth, position)
         self._expandable: deque[str] = deque()
         self._dropped: list[Dropped] = []
@@ -314,7 +318,12 @@ class Schedule:
     def _settle(self, name: str) -> None:
         """A node has ended as a whole when its last branch has; one without branches, when it could have begun."""
         state = self._states[name]
-        if state.settled or state.shape is None or state.left or (state.gates and not state.status and not state.broken):
+        if (
+            state.settled
+            or state.shape is None
+            or state.left
+            or (state.gates and not state.status and not state.broken)
+        ):
             return
         self._settle_now(state)
         if state.broken:

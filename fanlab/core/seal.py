@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import pathlib
@@ -14,7 +14,15 @@ from .expand import Items
 from .spec import Branches, Output
 
 _PLAIN = (type(None), bool, int, float, complex)
-_VALUES = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID)
+_VALUES = (
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    pathlib.PurePath,
+    uuid.UUID,
+)
 LONGEST_TEXT = 4096  # characters or bytes; a longer one is stored, so that a graph stays small
 
 
@@ -56,6 +64,9 @@ class Unsendable(NamedTuple):
     reason: str
 
 
+_LEAVES = (Stored, Ref, Packed, Piece, Unsendable)
+
+
 def is_scalar(value: Any) -> bool:
     """Whether a value is shown in a table as it is: numbers, short text, dates, paths and the like."""
     kind = type(value)
@@ -68,44 +79,38 @@ def is_scalar(value: Any) -> bool:
     return kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0 and kind.__name__ != "ndarray"
 
 
-def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
-    """A recorded argument with each literal that is no scalar handed to `keep`."""
-    if is_scalar(value):
-        return value
-    if isinstance(value, Output):
-        return Ref(value._node, value._branch, value._output)
-    if isinstance(value, Branches):
-        return Ref(value._node, None, value._output, many=True)
-    if isinstance(value, Items):
-        return Items(tuple(seal(item, keep) for item in value.values), value.keys)
-    if type(value) is list:
-        return [seal(item, keep) for item in value]
-    if type(value) is dict:
-        return {key: seal(item, keep) for key, item in value.items()}
-    if type(value) is tuple:
-        return tuple(seal(item, keep) for item in value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(seal(item, keep) for item in value))
-    return keep(value)
-
-
-_LEAVES = (Stored, Ref, Packed, Piece, Unsendable)
-
-
 def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """A sealed value anew, with each Stored, Ref, Packed or Unsendable replaced by what `leaf` makes of it."""
-    if isinstance(value, tuple):
-        if isinstance(value, _LEAVES):
-            return leaf(value)
-        items = (rebuild(item, leaf) for item in value)
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    if type(value) is list:
+    """Lists, tuples, NamedTuples, dicts and Items anew, all the way down, with `leaf` applied to everything else."""
+    kind = type(value)
+    if kind is list:
         return [rebuild(item, leaf) for item in value]
-    if type(value) is dict:
+    if kind is tuple:
+        return tuple([rebuild(item, leaf) for item in value])
+    if kind is dict:
         return {key: rebuild(item, leaf) for key, item in value.items()}
-    if isinstance(value, Items):
-        return Items(tuple(rebuild(item, leaf) for item in value.values), value.keys)
-    return value
+    if kind is Items:
+        return Items(tuple([rebuild(item, leaf) for item in value.values]), value.keys)
+    if isinstance(value, tuple) and hasattr(value, "_fields") and not isinstance(value, _LEAVES):
+        return kind(*(rebuild(item, leaf) for item in value))
+    return leaf(value)
+
+
+def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
+    """A recorded argument with each literal that is no scalar handed to `keep`, and Outputs made Refs."""
+
+    def leaf(found: Any) -> Any:
+        if is_scalar(found) or isinstance(found, _LEAVES):
+            return found
+        if isinstance(found, Output):
+            return Ref(found._node, found._branch, found._output)
+        if isinstance(found, Branches):
+            return Ref(found._node, None, found._output, many=True)
+        if hasattr(type(found), "fanlab_items"):  # the branches of an earlier run, as a fan-in receives them
+            items = found.fanlab_items()
+            return list(items.values) if items.keys is None else dict(zip(items.keys, items.values, strict=True))
+        return keep(found)
+
+    return rebuild(value, leaf)
 
 
 def unsendable(value: Any) -> str | None:

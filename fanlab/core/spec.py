@@ -72,11 +72,12 @@ class Step:
         There, `id=` names the node and `after=` (an Output, Branches, a node's name, or a list of
         them) orders it without data.
         """
+        __tracebackhide__ = True
         recorder = RECORDER.get()
         if recorder is None:
             return self.function(*args, **kwargs)
-        id, after = kwargs.pop("id", None), kwargs.pop("after", None)
-        return recorder.call(self, args, kwargs, id, after)
+        name, after = kwargs.pop("id", None), kwargs.pop("after", None)
+        return recorder.call(self, args, kwargs, name, after)
 
     def map(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> Branches:
         """One branch per item: lists, tuples, ranges, dicts, arrays, Outputs and Branches go in step.
@@ -183,7 +184,7 @@ class _Pending:
     def __eq__(self, other: object) -> NoReturn:
         self._refuse("it cannot be compared")
 
-    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__  # type: ignore[assignment]
+    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
 
     def __hash__(self) -> int:
         return id(self)
@@ -229,8 +230,10 @@ class Output(_Pending):
     def __getitem__(self, key: object) -> NoReturn:
         self._refuse("it cannot be indexed")
 
-    def __call__(self, *_: object, **__: object) -> NoReturn:
+    def _call(self, *_: object, **__: object) -> NoReturn:
         self._refuse("it cannot be called")
+
+    __call__ = _call
 
     def unpack(self, count: int) -> tuple[Output, ...]:
         """The `count` items that the step returns, each as an Output (`train, test = split(x).unpack(2)`)."""

@@ -14,6 +14,7 @@ from ..errors import FanOutError, GraphError, StepCallError, listed, near
 from ..place import here
 from .expand import CALL, Items, Shape, Source, combine, items_of, label_fields, unique_names
 from .graph import Graph, need, references
+from .seal import rebuild
 from .spec import RECORDER, RESERVED, Argument, Branches, Node, Output, Step, Unmapped
 
 
@@ -75,14 +76,20 @@ class Tracer:
             known = tuple(f"output_{i}" for i in range(count))
             self._nodes[node] = replace(self._nodes[node], outputs=known)
         if len(known) != count:
-            raise StepCallError(f"'{node}' has {len(known)} outputs, so it cannot be unpacked into {count}", str(here()))
+            raise StepCallError(
+                f"'{node}' has {len(known)} outputs, so it cannot be unpacked into {count}", str(here())
+            )
         return known
 
     @contextmanager
     def group(self, name: str, enable_cache: bool) -> Iterator[None]:
         """Record an inlined pipeline: its nodes' names start with its own, numbered from the second call on."""
         prefix = self._groups[-1][0]
-        taken = {node[len(prefix) :].split(".")[0] for node in self._nodes if node.startswith(prefix) and "." in node[len(prefix) :]}
+        taken = {
+            node[len(prefix) :].split(".")[0]
+            for node in self._nodes
+            if node.startswith(prefix) and "." in node[len(prefix) :]
+        }
         self._groups.append((f"{prefix}{_numbered(name, taken)}.", enable_cache))
         try:
             yield
@@ -109,7 +116,14 @@ class Tracer:
         return Trace(Graph(self._nodes), dict(self._shapes), _copied(returned))
 
     def _add(
-        self, step: Step, kind: str, arguments: tuple[Argument, ...], id: str, explicit: bool, after: Any, label: str | None
+        self,
+        step: Step,
+        kind: str,
+        arguments: tuple[Argument, ...],
+        id: str,
+        explicit: bool,
+        after: Any,
+        label: str | None,
     ) -> str:
         group, enable_cache = self._groups[-1]
         name = f"{group}{id}"
@@ -181,6 +195,7 @@ class Tracer:
 
 def trace(pipeline: str, body: Any, args: tuple[Any, ...], kwargs: dict[str, Any], enable_cache: bool = True) -> Trace:
     """Run a body once and return what it recorded."""
+    __tracebackhide__ = True  # IPython leaves our frames out
     tracer = Tracer(enable_cache)
     token = RECORDER.set(tracer)
     try:
@@ -232,7 +247,9 @@ def label_row(arguments: tuple[Argument, ...], shape: Shape, branch: int, used: 
     mapped = 0
     for argument in arguments:
         if argument.name in used:
-            row[argument.name] = argument.value.values[shape.item(mapped, branch)] if argument.mapped else argument.value
+            row[argument.name] = (
+                argument.value.values[shape.item(mapped, branch)] if argument.mapped else argument.value
+            )
         mapped += argument.mapped
     return row
 
@@ -253,7 +270,9 @@ def _bind(step: Step, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     try:
         signature = _signature(step.function)
     except ValueError:  # some functions written in C do not tell theirs
-        return [Argument(f"args[{i}]", a) for i, a in enumerate(args)] + [Argument(k, a, True) for k, a in kwargs.items()]
+        return [Argument(f"args[{i}]", a) for i, a in enumerate(args)] + [
+            Argument(k, a, True) for k, a in kwargs.items()
+        ]
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -262,7 +281,9 @@ def _bind(step: Step, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), "")
     names = [p.name for p in positional[: len(args)]]
     names += [f"{rest}[{i}]" for i in range(len(args) - len(names))]
-    return [Argument(n, a) for n, a in zip(names, args, strict=True)] + [Argument(k, a, True) for k, a in kwargs.items()]
+    return [Argument(n, a) for n, a in zip(names, args, strict=True)] + [
+        Argument(k, a, True) for k, a in kwargs.items()
+    ]
 
 
 def _refuse_arguments(step: Step, kind: str, signature: inspect.Signature, kwargs: dict[str, Any], error: str) -> None:
@@ -304,18 +325,8 @@ def _refuse_nothing_to_map(step: Step, kind: str, arguments: tuple[Argument, ...
 
 
 def _copied(value: Any) -> Any:
-    """Lists, tuples and dicts anew, all the way down, so that later changes in the body do not reach the graph."""
-    if isinstance(value, Unmapped):
-        return _copied(value.value)
-    if type(value) is list:
-        return [_copied(item) for item in value]
-    if type(value) is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if type(value) is tuple:
-        return tuple(_copied(item) for item in value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_copied(item) for item in value))
-    return value
+    """Containers anew, all the way down, so that later changes in the body do not reach the graph."""
+    return rebuild(value, lambda leaf: _copied(leaf.value) if isinstance(leaf, Unmapped) else leaf)
 
 
 def _flat(after: Any) -> Iterator[Any]:

@@ -84,7 +84,9 @@ def _culprit(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     cells = getattr(function, "__closure__", None) or ()
     known = getattr(function, "__globals__", {})
-    named: dict[str, Any] = {f"its global '{name}'": known[name] for name in getattr(code, "co_names", ()) if name in known}
+    named: dict[str, Any] = {
+        f"its global '{name}'": known[name] for name in getattr(code, "co_names", ()) if name in known
+    }
     for name, cell in zip(getattr(code, "co_freevars", ()), cells, strict=False):
         named[f"its closure variable '{name}'"] = cell.cell_contents
     for what, value in named.items():

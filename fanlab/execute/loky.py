@@ -37,6 +37,10 @@ class _Slot:
         """Have the worker started."""
         self._pool.submit(worker.ready)
 
+    def probe(self) -> int:
+        """Ask the worker for its process id."""
+        return int(self._pool.submit(worker.ready).result(timeout=60))
+
     def submit(self, payload: bytes) -> Future[None]:
         """Run a batch in the worker."""
         try:
@@ -95,6 +99,10 @@ class Slots:
                 self._slots.append(slot)
                 slot.warm()
 
+    def probe(self) -> int:
+        """Ask the first worker for its process id."""
+        return self._slots[0].probe()
+
     def close(self) -> None:
         """End all workers."""
         with self.lock:
@@ -114,12 +122,19 @@ _lock = threading.Lock()
 
 def slots() -> Slots:
     """This process's slots, made when first asked for."""
-    global _slots  # noqa: PLW0603 (worker processes belong to the process, not to a run)
+    global _slots
     with _lock:
         if _slots is None:
             _slots = Slots()
             atexit.register(_slots.close)
         return _slots
+
+
+def probe() -> int:
+    """The process id of a worker, having started one if there was none. Raises what starting it raises."""
+    pool = slots()
+    pool.grow(1)
+    return pool.probe()
 
 
 class Loky:

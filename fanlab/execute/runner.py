@@ -21,7 +21,6 @@ from ..core.events import (
     NodeInfo,
     RunEnded,
     RunStarted,
-    SealedArgument,
     Started,
     Status,
 )
@@ -29,6 +28,7 @@ from ..core.expand import CALL, Shape
 from ..core.graph import Graph
 from ..core.record import Record
 from ..core.schedule import Schedule
+from ..core.spec import Argument
 from ..core.trace import Trace
 from ..errors import FanlabError, WorkerDied
 from ..store.database import Store
@@ -77,7 +77,12 @@ class Runner:
     """Runs a traced pipeline. `run` returns when everything has ended, and raises only what is not a step's fault."""
 
     def __init__(
-        self, job: Job, store: Store, record: Record, executor: Callable[[str, Deliver], Executor], watchers: list[Watcher]
+        self,
+        job: Job,
+        store: Store,
+        record: Record,
+        executor: Callable[[str, Deliver], Executor],
+        watchers: list[Watcher],
     ) -> None:
         self._job, self._store, self._record, self._watchers = job, store, record, watchers
         self._graph: Graph = job.trace.graph
@@ -87,7 +92,7 @@ class Runner:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._flights: dict[int, _Flight] = {}
         self._restarts: dict[str, int] = {}
-        self._sealed: dict[str, tuple[SealedArgument, ...]] = {}
+        self._sealed: dict[str, tuple[Argument, ...]] = {}
         self._make_executor = executor
 
     def run(self) -> None:
@@ -148,7 +153,7 @@ class Runner:
             self._emit([Expanded(name, shape, arguments, time.time())])
             self._schedule.expand(name, shape)
 
-    def _shape(self, name: str) -> tuple[Shape, tuple[SealedArgument, ...]]:
+    def _shape(self, name: str) -> tuple[Shape, tuple[Argument, ...]]:
         node = self._graph.nodes[name]
         known = self._job.trace.shapes.get(name)
         if known is not None:

@@ -10,7 +10,7 @@ from .worker import Bench
 
 
 class Sequential:
-    """For tests, debugging and pipelines inside steps. It cannot kill a branch, nor survive one that ends the process."""
+    """For tests, debugging and pipelines inside steps. It cannot kill a branch, nor outlive one that exits."""
 
     slots = 1
     immediate = True

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.batch import Hole
-from ..core.events import SealedArgument
-from ..core.expand import Items, Shape, Source, combine, items_of, label_fields
+from ..core.expand import Shape, Source, combine, items_of, label_fields
 from ..core.record import Record
 from ..core.seal import Packed, Ref, Stored, Unsendable, rebuild, seal, unsendable
 from ..core.spec import Argument, Node
@@ -24,7 +23,7 @@ class Values:
     def __init__(self, record: Record, artifacts: Artifacts) -> None:
         self._record, self._artifacts = record, artifacts
 
-    def seal(self, step: str, argument: Argument) -> SealedArgument:
+    def seal(self, step: str, argument: Argument) -> Argument:
         """A recorded argument as it is kept and sent."""
 
         def keep(value: Any) -> Stored | Unsendable:
@@ -37,7 +36,7 @@ class Values:
                     f"argument '{argument.name}' of step '{step}', of type {type_name(value)}, cannot be sent: {error}"
                 )
 
-        return SealedArgument(argument.name, seal(argument.value, keep), argument.keyword, argument.mapped)
+        return Argument(argument.name, seal(argument.value, keep), argument.keyword, argument.mapped)
 
     def seal_value(self, value: Any) -> Any:
         """What a body returned, as it is kept. Raises CannotStore for what cannot be."""
@@ -52,7 +51,7 @@ class Values:
 
         return seal(value, keep)
 
-    def shape(self, node: Node, arguments: tuple[SealedArgument, ...]) -> tuple[Shape, tuple[SealedArgument, ...]]:
+    def shape(self, node: Node, arguments: tuple[Argument, ...]) -> tuple[Shape, tuple[Argument, ...]]:
         """A node's branches, now that what they depend on is there; its arguments with computed items in place.
 
         Raises FanOutError where the values make no branches.
@@ -65,7 +64,7 @@ class Values:
             shape = replace(shape, labels=labels_of(node.name, node.label, rows))
         return shape, arguments
 
-    def shared(self, arguments: tuple[SealedArgument, ...]) -> tuple[list[Any], dict[str, Any]]:
+    def shared(self, arguments: tuple[Argument, ...]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as sent to every branch, with a Hole for each mapped one. Raises CannotSend."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
@@ -82,7 +81,7 @@ class Values:
                 args.append(value)
         return args, kwargs
 
-    def items(self, arguments: tuple[SealedArgument, ...], shape: Shape, branch: int) -> tuple[Any, ...]:
+    def items(self, arguments: tuple[Argument, ...], shape: Shape, branch: int) -> tuple[Any, ...]:
         """A branch's value for each mapped argument, as sent. Raises CannotSend."""
         found = []
         for mapped, argument in enumerate(argument for argument in arguments if argument.mapped):
@@ -108,7 +107,9 @@ class Values:
                 return rebuild(self._packed(found), leaf)
             if isinstance(found, Unsendable):
                 raise CannotStore(found.reason)
-            return self._artifacts.value(found) if isinstance(found, Packed) else self._artifacts.get(found)
+            if isinstance(found, Packed):
+                return self._artifacts.value(found)
+            return self._artifacts.get(found) if isinstance(found, Stored) else found
 
         return rebuild(sealed, leaf)
 
@@ -120,14 +121,14 @@ class Values:
         keys = node.shape.keys if node.shape is not None else None
         return packed if keys is None else dict(zip(keys, packed, strict=True))
 
-    def _source(self, argument: SealedArgument) -> Source:
+    def _source(self, argument: Argument) -> Source:
         if isinstance(argument.value, Ref):
             shape = self._record.nodes[argument.value.node].shape
             assert shape is not None  # the schedule asks only when it is known
             return Source(argument.name, shape.size, shape.keys)
         return Source(argument.name, len(argument.value.values), argument.value.keys)
 
-    def _itemised(self, node: str, argument: SealedArgument) -> SealedArgument:
+    def _itemised(self, node: str, argument: Argument) -> Argument:
         """An argument that maps over a step's output, with that output's items."""
         ref = argument.value
         if not argument.mapped or not isinstance(ref, Ref) or ref.many:

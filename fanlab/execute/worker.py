@@ -24,7 +24,7 @@ import cloudpickle
 from ..core.batch import Batch, BatchDone, Hole, RunHeader
 from ..core.context import RUNNING, Running
 from ..core.events import Event, Failure, Finished, Frame, Logged, Progressed, Started, Status
-from ..core.seal import Packed, rebuild
+from ..core.seal import Packed, Stored, rebuild
 from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, listed
 from ..place import PACKAGE
@@ -59,7 +59,7 @@ class Bench:
         self._stores: dict[str, Artifacts] = {}
 
     def receive(self, blobs: Mapping[bytes, bytes]) -> None:
-        """Take in bytes that batches will refer to. The oldest are forgotten; whoever needs them again is asked to send them."""
+        """Take in bytes that batches will refer to. The oldest are forgotten; they are sent again when needed."""
         self._blobs.update(blobs)
         while len(self._blobs) > _BLOBS_KEPT:
             oldest = next(iter(self._blobs))
@@ -149,7 +149,7 @@ class _Work:
         outputs: bytes | None = None
         try:
             outputs = self._call(items)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a step raises is its failure)
             self._failures[self._branch] = failure_of(error)
         finally:
             RUNNING.reset(token)
@@ -168,7 +168,7 @@ class _Work:
         args, kwargs = self._bench.shared(batch)
 
         def value(name: object, sealed: Any) -> Any:
-            return self._open(name, items[sealed.index] if isinstance(sealed, Hole) else sealed)
+            return self._open(name, items[sealed.position] if isinstance(sealed, Hole) else sealed)
 
         opened = [value(position, sealed) for position, sealed in enumerate(args)]
         named = {name: value(name, sealed) for name, sealed in kwargs.items()}
@@ -176,7 +176,9 @@ class _Work:
 
     def _open(self, name: object, sealed: Any) -> Any:
         def leaf(found: Any) -> Any:
-            return self._artifacts.value(found) if isinstance(found, Packed) else self._artifacts.get(found)
+            if isinstance(found, Packed):
+                return self._artifacts.value(found)
+            return self._artifacts.get(found) if isinstance(found, Stored) else found
 
         try:
             return rebuild(sealed, leaf)
@@ -235,8 +237,8 @@ class _Work:
         if not self._statuses:
             return
         finished = Finished(
-            batch.node, self._untold, bytes(self._statuses), batch.attempt, self._pid, self._begun, self._ended, self._peaks,
-            tuple(self._outputs), self._failures, self._metadata,
+            batch.node, self._untold, bytes(self._statuses), batch.attempt, self._pid,
+            self._begun, self._ended, self._peaks, tuple(self._outputs), self._failures, self._metadata,
         )  # fmt: skip
         self._untold += len(self._statuses)
         self._clear()
@@ -383,7 +385,7 @@ _bench: Bench | None = None
 
 def begin(address: str, key: bytes, slot: int) -> None:
     """Set a worker process up: called once in it, before its first batch."""
-    global _bench  # noqa: PLW0603 (one bench a process, found again by each batch)
+    global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the kernel ends us
     connection = Client(address, authkey=key)
     connection.send_bytes(pickle.dumps((slot, os.getpid()), 5))

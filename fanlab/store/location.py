@@ -11,7 +11,7 @@ _chosen: str | None = None
 
 def choose(folder: str | os.PathLike[str] | None) -> None:
     """Use this folder from now on; None: the default again."""
-    global _chosen  # noqa: PLW0603 (one setting of the process, as fanlab.configure promises)
+    global _chosen
     _chosen = None if folder is None else os.path.abspath(os.fspath(folder))
 
 

@@ -1,0 +1,37 @@
+"""The notebook's face: %%pipeline, %%combine and %fanlab. IPython is imported only in this folder and by views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import FanlabError
+from .body import CellText
+from .cells import FanlabMagics
+from .render import render
+
+_KEY = "_fanlab"
+
+
+def load(shell: Any) -> None:
+    """Register the magics; a second time changes nothing."""
+    if hasattr(shell, _KEY):
+        return
+    cell = CellText()
+    shell.events.register("pre_run_cell", cell.remember)
+    magics = FanlabMagics(shell, cell)
+    shell.register_magics(magics)
+    setattr(shell, _KEY, (cell, magics))
+    FanlabError._render_traceback_ = render  # type: ignore[attr-defined]
+
+
+def unload(shell: Any) -> None:
+    """Take away everything that load added."""
+    if not hasattr(shell, _KEY):
+        return
+    cell, magics = getattr(shell, _KEY)
+    delattr(shell, _KEY)
+    shell.events.unregister("pre_run_cell", cell.remember)
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.magics_manager.registry.pop(type(magics).__name__, None)

@@ -1,0 +1,40 @@
+"""The words of a magic's line: argparse, without abbreviations, unknown options answered with the nearest."""
+
+from __future__ import annotations
+
+import argparse
+import operator
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.utils._process_common import arg_split
+
+from ..errors import near
+
+
+def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
+    """The arguments in a magic's line. Raises UsageError, which IPython shows as one line."""
+    parser = magic.parser
+    parser.allow_abbrev = False
+    try:
+        words = arg_split(line)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error} in {line!r}") from None
+    options = [option for action in parser._actions for option in action.option_strings]
+    unknown = [word.partition("=")[0] for word in words if word.startswith("--")]
+    unknown = [word for word in unknown if word not in options]
+    if unknown:
+        hint = near(unknown[0], [o for o in options if o.startswith("--")], quote="")
+        raise UsageError(f"{name} has no option {unknown[0]}: {hint or 'its options are ' + ', '.join(options)}")
+    return parser.parse_args(words)  # type: ignore[no-any-return]
+
+
+def number(shell: Any, name: str, option: str, text: str | None) -> int | None:
+    """An option's whole number, written out or as a variable of the notebook. Raises UsageError for anything else."""
+    if text is None:
+        return None
+    value = shell.user_ns.get(text, text) if text.isidentifier() else text
+    try:
+        return operator.index(value) if not isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} {option} takes a whole number or the name of one, not {text!r}") from None

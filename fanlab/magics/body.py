@@ -1,0 +1,147 @@
+"""A cell magic's body as compiled code whose lines are the notebook cell's own."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ..place import file_label
+
+_REFUSED: dict[type[ast.AST], tuple[str, str]] = {
+    ast.FunctionDef: ("def", "define functions and steps in a cell of their own, then call them here"),
+    ast.AsyncFunctionDef: ("async def", "define functions and steps in a cell of their own, then call them here"),
+    ast.ClassDef: ("class", "define classes in a cell of their own"),
+    ast.Await: ("await", "magics run without an event loop: await in a cell of its own and use the value here"),
+    ast.AsyncFor: ("async for", "magics run without an event loop: loop in a cell of its own"),
+    ast.AsyncWith: ("async with", "magics run without an event loop: do it in a cell of its own"),
+    ast.Yield: ("yield", "a cell has no caller to yield to"),
+    ast.YieldFrom: ("yield", "a cell has no caller to yield to"),
+    ast.Return: ("return", "the value of a cell is its last expression"),
+    ast.Global: ("global", "names of the notebook are there already; assign them in a cell of their own"),
+    ast.Nonlocal: ("nonlocal", "a cell has no enclosing function"),
+}
+
+
+class CellText:
+    """Remembers the exact text of the cell that runs: history keeps it without trailing blank lines."""
+
+    def __init__(self) -> None:
+        self.raw = ""
+
+    def remember(self, info: Any) -> None:
+        """Called by IPython before each cell."""
+        self.raw = info.raw_cell or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Compiled code: statements, and the last expression if the body ends with one."""
+
+    statements: CodeType
+    last: CodeType | None
+    names: tuple[str, ...]  # assigned at top level: no loop targets, none that starts with _
+
+    def run(self, namespace: dict[str, Any]) -> Any:
+        """Run it and return the last expression's value, None without one."""
+        __tracebackhide__ = True
+        exec(self.statements, namespace)
+        return eval(self.last, namespace) if self.last is not None else None
+
+
+def compile_body(shell: Any, raw: str, magic: str, cell: str) -> Body:
+    """A body compiled under the cell's own file name and line numbers.
+
+    Raises UsageError for statements that a body cannot have, SyntaxError as Python does.
+    """
+    source, name = _source(shell, raw, magic, cell)
+    tree = shell.compile.ast_parse(source, filename=name)
+    _refuse(tree, magic, name)
+    tree = shell.transform_ast(tree)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    quiet = cell.rstrip().endswith(";")
+    expression = ast.Expression(last.value) if last is not None and not quiet else None
+    if last is not None and quiet:
+        tree.body.append(last)
+    return Body(
+        shell.compile(tree, name, "exec"),
+        shell.compile(expression, name, "eval") if expression is not None else None,
+        tuple(n for n in dict.fromkeys(_assigned(tree.body)) if not n.startswith("_")),
+    )
+
+
+def _source(shell: Any, raw: str, magic: str, cell: str) -> tuple[str, str]:
+    """The body with blank lines for what stands above it, and the file name that its traceback lines get.
+
+    The name is that of the raw cell, which is also what the front end's debugger knows
+    (ipykernel/compiler.py: get_code_name hashes the raw cell).
+    """
+    blank = len(cell) - len(cell.lstrip("\n"))
+    body = "\n" * blank + shell.transform_cell(cell)  # which drops leading blank lines
+    if not raw.rstrip().endswith(cell.rstrip()):  # called by run_cell_magic: there is no such cell
+        name = f"<%%{magic}>"
+        return "\n" + body, name
+    above = raw.rstrip()[: len(raw.rstrip()) - len(cell.rstrip())]
+    number = len(shell.user_ns.get("In", [])) - 1
+    name = shell.compile.cache(raw, number, raw_code=raw)
+    return "\n" * above.count("\n") + body, name
+
+
+def _refuse(tree: ast.Module, magic: str, name: str) -> None:
+    for node in ast.walk(tree):
+        found = _REFUSED.get(type(node))
+        if found is not None:
+            what, do = found
+            line = getattr(node, "lineno", 0)
+            raise UsageError(f"a %%{magic} body cannot hold `{what}` ({file_label(name)}, line {line}): {do}")
+
+
+def _assigned(statements: list[ast.stmt]) -> list[str]:
+    """Names that top-level statements bind, in order, blocks included; loop targets are the loop's own."""
+    found: list[str] = []
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=targets):
+                found += [name for target in targets for name in _targets(target)]
+            case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+                found += _targets(target)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found += [(alias.asname or alias.name).partition(".")[0] for alias in names if alias.name != "*"]
+            case ast.With(items=items):
+                found += [name for item in items if item.optional_vars for name in _targets(item.optional_vars)]
+            case _:
+                pass
+        found += [node.target.id for node in _own_expressions(statement) if isinstance(node, ast.NamedExpr)]
+        for block in ("body", "orelse", "finalbody"):
+            found += _assigned(getattr(statement, block, []))
+        for handler in getattr(statement, "handlers", []) + getattr(statement, "cases", []):
+            found += _assigned(handler.body)
+    return found
+
+
+def _own_expressions(statement: ast.stmt) -> list[ast.AST]:
+    """The expressions of a statement itself, without the blocks in it."""
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [child for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.Lambda, ast.stmt)):
+            continue
+        found.append(node)
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _targets(target: ast.expr) -> list[str]:
+    match target:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [name for part in parts for name in _targets(part)]
+        case ast.Starred(value=value):
+            return _targets(value)
+        case _:
+            return []
