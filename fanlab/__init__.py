@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PipelineError,
         StepCallError,
         StepDefinitionError,
+        StepTimeout,
         StoreError,
         WorkerDied,
     )
@@ -33,7 +34,7 @@ _HOMES = {
     "core.spec": ("Branches", "Output", "Step", "unmapped"),
     "errors": (
         "CannotSend", "CannotStore", "FanOutError", "FanlabError", "GraphError", "NoValueYet", "NotAvailable",
-        "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StoreError", "WorkerDied",
+        "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout", "StoreError", "WorkerDied",
     ),
     "runs": ("Artifact", "Run", "StepRun"),
 }  # fmt: skip
@@ -59,6 +60,7 @@ __all__ = [
     "StepCallError",
     "StepDefinitionError",
     "StepRun",
+    "StepTimeout",
     "StoreError",
     "WorkerDied",
     "configure",

@@ -15,30 +15,54 @@ from .core.spec import RECORDER, RESERVED, Options, Step
 from .core.trace import trace
 from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
-from .execute.runner import Job, Runner
+from .execute.runner import Job, Runner, Watcher
 from .place import Place, shell
 from .runs import Run, cell_number, raise_failure
 from .show.echo import Echo
-from .show.live import view
+from .show.live import View
+from .show.live import view as make_view
 from .store.database import Store
+
+ON_FAILURE = ("continue", "stop")
+RetryOn = type[BaseException] | tuple[type[BaseException], ...]
 
 
 @overload
 def step(function: Callable[..., Any], /) -> Step: ...
 @overload
 def step(
-    function: None = None, /, *, name: str | None = ..., enable_cache: bool | None = ..., version: str | None = ...
+    function: None = None,
+    /,
+    *,
+    name: str | None = ...,
+    retries: int = ...,
+    retry_delay: float = ...,
+    retry_backoff: float = ...,
+    retry_on: RetryOn = ...,
+    timeout: float | None = ...,
+    enable_cache: bool | None = ...,
+    max_parallel: int | None = ...,
+    version: str | None = ...,
 ) -> Callable[[Callable[..., Any]], Step]: ...
 def step(
     function: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
+    retries: int = 0,
+    retry_delay: float = 0.0,
+    retry_backoff: float = 1.0,
+    retry_on: RetryOn = Exception,
+    timeout: float | None = None,
     enable_cache: bool | None = None,
+    max_parallel: int | None = None,
     version: str | None = None,
 ) -> Step | Callable[[Callable[..., Any]], Step]:
-    """Mark a function as a step, bare (`@step`) or with options (`@step(name="fit")`).
+    """Mark a function as a step, bare (`@step`) or with options (`@step(retries=2)`).
 
+    After a failure with one of the exceptions `retry_on`, a branch is tried again up to `retries` times;
+    attempt k is followed by a wait of `retry_delay * retry_backoff**(k-1)` seconds. A branch that runs longer
+    than `timeout` seconds is ended. `max_parallel` bounds how many branches run at once.
     Outside a pipeline it stays a plain function. Raises StepDefinitionError for one that cannot be a step.
 
     >>> @step
@@ -47,7 +71,9 @@ def step(
     >>> double(4)
     8
     """
-    options = Options(enable_cache, version)
+    options = Options(
+        retries, retry_delay, retry_backoff, retry_on, timeout, enable_cache, max_parallel=max_parallel, version=version
+    )
     if function is None:
         return lambda found: _step(found, name, options)
     return _step(function, name, options)
@@ -137,12 +163,20 @@ class Pipeline:
         body: Callable[..., Any],
         name: str,
         enable_cache: bool = True,
+        on_failure: str = "continue",
         n_jobs: int | None = None,
         backend: str | None = None,
     ) -> None:
+        if on_failure not in ON_FAILURE:
+            raise StepCallError(
+                f"on_failure of pipeline '{name}' is {on_failure!r}",
+                do="give 'continue' to let the other branches run, or 'stop' to start nothing more",
+            )
         functools.update_wrapper(self, body)
         self._body, self.name = body, name
-        self._options: dict[str, Any] = {"enable_cache": enable_cache, "n_jobs": n_jobs, "backend": backend}
+        self._options: dict[str, Any] = {
+            "enable_cache": enable_cache, "on_failure": on_failure, "n_jobs": n_jobs, "backend": backend
+        }  # fmt: skip
         self._last: Run | None = None
 
     def __repr__(self) -> str:
@@ -178,8 +212,30 @@ class Pipeline:
             raise_failure(run)
         return run
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-        """Run it and return its Run, failed or not."""
+    def start(self, *args: Any, **kwargs: Any) -> Run:
+        """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`."""
+        run, runner = self._prepare(args, kwargs, None)
+        run._begin_thread(runner.run)
+        return run
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None = None) -> Run:
+        """Run it and return its Run, failed or not; what `earlier` has finished is taken over."""
+        __tracebackhide__ = True
+        shown: list[View] = []
+        run, runner = self._prepare(args, kwargs, earlier, shown)
+        try:
+            runner.run()
+        finally:
+            for view in shown:
+                view.close()
+            if getattr(shell(), "kernel", None) is not None:
+                run._shown = cell_number()
+        return run
+
+    def _prepare(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None, shown: list[View] | None = None
+    ) -> tuple[Run, Runner]:
+        """Trace the body. With `shown`, the run is watched where it is called, and its view is put in there."""
         __tracebackhide__ = True
         make_executor = choose(self._options["n_jobs"], self._options["backend"])
         parameters = self._bind(args, kwargs)
@@ -187,15 +243,16 @@ class Pipeline:
         store, record = Store(), Record()
         run = self._last = Run(record, store)
         stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
-        job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced)
-        shown = view(record)
-        try:
-            Runner(job, store, record, make_executor, [Echo(), shown]).run()
-        finally:
-            shown.close()
-            if getattr(shell(), "kernel", None) is not None:
-                run._shown = cell_number()
-        return run
+        stop = self._options["on_failure"] == "stop"
+        job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced, stop)
+        watchers: list[Watcher] = []
+        if shown is not None:
+            shown.append(make_view(record))
+            watchers = [Echo(), *shown]
+        keep = run._taking_over(earlier, traced.graph) if earlier is not None else None
+        runner = Runner(job, store, record, make_executor, watchers, keep)
+        run._attach(runner, traced.graph, lambda: self._run(args, kwargs, run))
+        return run, runner
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -217,6 +274,7 @@ def pipeline(
     *,
     name: str | None = ...,
     enable_cache: bool = ...,
+    on_failure: str = ...,
     n_jobs: int | None = ...,
     backend: str | None = ...,
 ) -> Callable[[Callable[..., Any]], Pipeline]: ...
@@ -226,16 +284,18 @@ def pipeline(
     *,
     name: str | None = None,
     enable_cache: bool = True,
+    on_failure: str = "continue",
     n_jobs: int | None = None,
     backend: str | None = None,
 ) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
     """Mark a function as a pipeline's body, bare or with options. Calling it runs it.
 
-    `n_jobs` is how many workers (as in joblib: -1 for all cores), `backend` one of loky and sequential;
-    both default to an active `joblib.parallel_config`, else to all cores and loky.
+    With `on_failure="stop"` nothing new starts after a failure. `n_jobs` is how many workers (as in joblib:
+    -1 for all cores), `backend` one of loky, threading and sequential; both default to an active
+    `joblib.parallel_config`, else to all cores and loky.
     """
 
     def make(found: Callable[..., Any]) -> Pipeline:
-        return Pipeline(found, name or found.__name__, enable_cache, n_jobs, backend)
+        return Pipeline(found, name or found.__name__, enable_cache, on_failure, n_jobs, backend)
 
     return make if body is None else make(body)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import time
 from typing import Any
 
 from .core.context import RUNNING
+from .core.events import Started
 from .errors import NotAvailable, NotFound, listed, near
 from .runs import Run, StepRun
 from .store.database import Store
@@ -23,7 +26,11 @@ class Client:
 
     def get_pipeline_run(self, name_id_or_prefix: str) -> Run:
         """A run by name, id, or a beginning that only one has. Raises NotFound with the nearest names."""
-        return Run(self._store.record(self._store.find(name_id_or_prefix)), self._store)
+        record = self._store.record(self._store.find(name_id_or_prefix))
+        here = RUNNING.get()
+        if here is not None and here.header.id == record.id:  # what runs is not stored; that we do is known
+            record.apply(Started(here.node, here.branch, here.attempt, os.getpid(), time.time()))
+        return Run(record, self._store)
 
     def list_pipeline_runs(
         self,

@@ -10,6 +10,7 @@ FanlabError
 ├── CannotSend (TypeError)            an argument or global that cannot travel to a worker
 ├── CannotStore (TypeError)           a result that cannot be kept
 ├── WorkerDied (RuntimeError)         a branch's process ended under it
+├── StepTimeout (TimeoutError)        a branch ran longer than its step's timeout
 ├── NotFound (KeyError)               no run, pipeline, step, branch or output of that name
 ├── NotAvailable (RuntimeError)       something asked for at a time or place that does not have it
 └── StoreError (OSError)              a store that cannot be read or written
@@ -75,6 +76,10 @@ class CannotStore(FanlabError, TypeError):  # noqa: N818
 
 class WorkerDied(FanlabError, RuntimeError):  # noqa: N818
     """The process that ran a branch has ended before the branch did."""
+
+
+class StepTimeout(FanlabError, TimeoutError):  # noqa: N818
+    """A branch has run longer than its step's timeout, and its worker was ended."""
 
 
 class NotFound(FanlabError, KeyError):  # noqa: N818

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import pickle
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Generator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .core.context import RUNNING
-from .core.events import Failure, Status
+from .core.carry import Carried
+from .core.events import Failure, Finished
+from .core.expand import Shape
+from .core.graph import Graph
 from .core.record import NodeRecord, Record
 from .core.seal import Packed, Ref, Stored
 from .errors import FanlabError, NotAvailable, NotFound, PipelineError, listed, near
+from .execute.runner import Runner
 from .execute.values import Values
 from .place import file_label, shell
 from .show.text import record_text
@@ -83,8 +88,6 @@ class StepRun:
     @property
     def status(self) -> str:
         """One of queued, running, completed, cached, failed, skipped, cancelled."""
-        if self._is_here():
-            return Status.RUNNING.word
         return self._node.branch_status(self._number).word
 
     @property
@@ -107,7 +110,7 @@ class StepRun:
     def outputs(self) -> dict[str, list[Artifact]]:
         """Name of the output to a list of one Artifact; empty while it runs or if it has no value."""
         packed = self._node.outputs[self._number] if self._node.shape is not None else None
-        if packed is None or self._is_here():
+        if packed is None:
             return {}
         return {name: [Artifact(self._run._store, stored, name)] for name, stored in unpack(packed).items()}
 
@@ -171,15 +174,6 @@ class StepRun:
     def _column(self, name: str) -> Any:
         return getattr(self._node, name)[self._number] if self._node.shape is not None else 0
 
-    def _is_here(self) -> bool:
-        """Whether it is the very branch that asks."""
-        here = RUNNING.get()
-        return (
-            here is not None
-            and here.header.id == self._run.id
-            and (here.node, here.branch) == (self._node.info.name, self._number)
-        )
-
     def _arguments(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         mapped = 0
@@ -202,6 +196,11 @@ class Run:
         self._record, self._store = record, store
         self._values = Values(record, store.artifacts)
         self._shown = 0  # the number of the cell that has shown the record already
+        self._runner: Runner | None = None  # of a run of this process
+        self._graph: Graph | None = None
+        self._again: Callable[[], Run] | None = None
+        self._thread: threading.Thread | None = None
+        self._fault: BaseException | None = None  # what ended a run in the background, other than a step
 
     @property
     def name(self) -> str:
@@ -289,6 +288,40 @@ class Run:
 
         return digraph(self._record)
 
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until it has ended, or for so many seconds; returns the run and raises nothing of its steps."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        if self._fault is not None:
+            raise self._fault
+        return self
+
+    def cancel(self) -> None:
+        """End it: running branches are killed where the backend can, what has finished stays. From any thread."""
+        if self._runner is not None and self.status == "running":
+            self._runner.cancel()
+
+    def resume(self) -> Run:
+        """Run its pipeline once more with what has finished in this one taken over, and return the new Run.
+
+        The body runs again with the same arguments and the steps as they are defined now; a step whose code
+        has been defined anew since runs again, and so does what depends on it. Raises PipelineError as a call does.
+        """
+        if self._again is None:
+            raise NotAvailable(
+                f"run '{self.name}' cannot be resumed here: it ran in another process",
+                do="run its pipeline again in this one",
+            )
+        run = self._again()
+        if run.status != "completed":
+            raise_failure(run)
+        return run
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait in an event loop and give its value. Raises its PipelineError if it has not completed."""
+        yield from asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
+        return self.load()
+
     def logs(self, name: str) -> list[str]:
         """The lines that one step or branch printed, in order. Raises NotFound with the nearest names."""
         found = self[name]
@@ -304,6 +337,23 @@ class Run:
 
         if not self._shown or self._shown != cell_number():
             display(bundle(self._record), raw=True)
+
+    def _attach(self, runner: Runner, graph: Graph, again: Callable[[], Run]) -> None:
+        self._runner, self._graph, self._again = runner, graph, again
+
+    def _begin_thread(self, run: Callable[[], None]) -> None:
+        def work() -> None:
+            try:
+                run()
+            except BaseException as fault:  # noqa: BLE001 (told by wait, in the thread that asks)
+                self._fault = fault
+
+        self._thread = threading.Thread(target=work, name="fanlab-run", daemon=True)
+        self._thread.start()
+
+    def _taking_over(self, earlier: Run, graph: Graph) -> Callable[[str, Shape], dict[int, Finished]]:
+        """What tells, of each node, which branches `earlier` has finished and this run need not run."""
+        return Carried(earlier._record, earlier._graph, self._record, graph).branches
 
     def _artifact(self, name: str, stored: Stored, field: str | None) -> Artifact:
         kinds = dict(stored.fields)
@@ -337,13 +387,17 @@ def raise_failure(run: Run) -> None:
     arguments = StepRun(run, node, branch).parameters
     given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     more = f" (and {len(failures) - 1} more failed)" if len(failures) > 1 else ""
+    found = cause(failure)
+    ours = found if isinstance(found, FanlabError) and failure.exception is not None else None
     error = PipelineError(
-        f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: {failure.message}{more}",
-        where=where(failure),
-        do="mend the step and run again; error.run.results has everything that finished",
+        f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: "
+        f"{ours.what if ours is not None else failure.message}{more}",
+        where=(ours.where if ours is not None else None) or where(failure),
+        do=(ours.do if ours is not None else None)
+        or "mend the step and run again; error.run.results has everything that finished",
     )
     error.run = run
-    raise error from cause(failure)
+    raise error from found
 
 
 def where(failure: Failure) -> str | None:

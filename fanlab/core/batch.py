@@ -1,4 +1,4 @@
-"""What travels between a run and its workers: branches to run, and that a batch of them has ended."""
+"""What travels between a run and its workers: branches to run, and what became of a batch of them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,8 @@ class RunHeader(NamedTuple):
     directory: str  # the kernel's working directory
     path: tuple[str, ...]  # its sys.path
     environment: tuple[tuple[str, str], ...]
-
-
-class Batch(NamedTuple):
-    """Branches of one node, to be run one after the other by one worker.
-
-    `header`, `code` and `shared` are digests of bytes that travel once a worker.
-    """
-
-    number: int
-    run: str
-    header: bytes  # a pickled RunHeader
-    code: bytes  # a pickled function
-    shared: bytes  # pickled (positional, keyword) values, with a Hole for each mapped argument
-    node: str
-    outputs: tuple[str, ...]
-    start: int
-    attempt: int
-    items: tuple[tuple[Any, ...], ...]  # one a branch: its value for each Hole
-    labels: tuple[str, ...] | None  # what stands in the branches' brackets; None for a plain call
-    keys: tuple[Any, ...]
-
-    @property
-    def blobs(self) -> tuple[bytes, bytes, bytes]:
-        """The digests of everything that the batch refers to."""
-        return (self.header, self.code, self.shared)
+    log_level: int  # of its root logger
+    warning_filters: tuple[Any, ...]  # its warnings.filters
 
 
 class Hole(NamedTuple):
@@ -48,14 +25,60 @@ class Hole(NamedTuple):
     position: int
 
 
+class Column(NamedTuple):
+    """One mapped argument of a batch: a value for each branch."""
+
+    kind: str  # "plain": as it is; "sealed": to be opened; "packed": the stored outputs of other branches
+    values: tuple[Any, ...]
+    output: str | None = None  # of packed ones, which output is meant
+
+
+class Batch(NamedTuple):
+    """Branches of one node, to be run one after the other by one worker.
+
+    `header`, `code` and `shared` are digests of bytes that travel once a worker.
+    """
+
+    number: int  # unique in the process that sends it
+    run: str
+    header: bytes  # a pickled RunHeader
+    code: bytes  # a pickled (function, exceptions to retry on)
+    shared: bytes  # pickled (positional, keyword) values, with a Hole for each mapped argument
+    node: str
+    outputs: tuple[str, ...]
+    mapped: bool
+    start: int
+    size: int
+    attempt: int
+    columns: tuple[Column, ...]
+    labels: tuple[str, ...] | None  # what stands in the branches' brackets; None: their numbers
+    keys: tuple[Any, ...] | None  # None: their numbers
+
+    @property
+    def blobs(self) -> tuple[bytes, bytes, bytes]:
+        """The digests of everything that the batch refers to."""
+        return (self.header, self.code, self.shared)
+
+
 class BatchDone(NamedTuple):
-    """A worker has run a whole batch and told everything about it."""
+    """A worker has done with a batch and told everything about it."""
 
     number: int
+
+
+class BatchReleased(NamedTuple):
+    """A worker gives the branches of a batch back from this one on: it has not started them and will not."""
+
+    number: int
+    start: int
 
 
 class BatchLost(NamedTuple):
     """A batch's worker has ended; whatever it told before has been delivered."""
 
     number: int
+    culprit: int | None  # the branch that was running; None where it was none of this batch
     reason: str
+
+
+Answer = BatchDone | BatchReleased | BatchLost

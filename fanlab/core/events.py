@@ -47,6 +47,7 @@ class Failure:
     message: str
     frames: tuple[Frame, ...] = ()  # outermost first, fanlab's own left out
     exception: bytes | None = None  # pickled; None where it cannot be
+    retry: bool = False  # whether it is one of those that the step retries on
 
     @property
     def line(self) -> str:
@@ -104,7 +105,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A branch wrote a line to "stdout" or "stderr"."""
+    """A branch wrote a line to "stdout", "stderr" or "logging", or raised a "warning"."""
 
     node: str
     branch: int
@@ -139,6 +140,27 @@ class Finished:
     failures: Mapping[int, Failure] = field(default_factory=dict)  # by branch
     metadata: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by branch: what it logged
 
+    def part(self, start: int, stop: int) -> Finished:
+        """The same for some of its branches."""
+        first, last = start - self.start, stop - self.start
+        return Finished(
+            self.node, start, self.statuses[first:last], self.attempt, self.worker,
+            self.begun[first:last], self.ended[first:last], self.peaks[first:last], self.outputs[first:last],
+            {branch: failure for branch, failure in self.failures.items() if start <= branch < stop},
+            {branch: values for branch, values in self.metadata.items() if start <= branch < stop},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """An attempt failed, and there will be another one."""
+
+    node: str
+    branch: int
+    attempt: int  # the one that failed
+    failure: Failure
+    time: float  # when the next one may start
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:
@@ -160,4 +182,4 @@ class RunEnded:
     time: float
 
 
-Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Lost | RunEnded
+Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Retried | Lost | RunEnded

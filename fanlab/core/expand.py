@@ -6,11 +6,14 @@ import inspect
 import string
 from collections import Counter
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FanOutError, listed, near
 from ..place import here
+
+LONGEST_TEXT = 4096  # characters or bytes; a longer one is stored, so that a graph stays small
+_PLAIN_TYPES = {type(None), bool, int, float, complex, str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,14 @@ class Items:
 
     values: tuple[Any, ...]
     keys: tuple[Any, ...] | None = None
+    plain: bool = field(init=False, compare=False)  # numbers and short texts only: nothing to look into
+
+    def __post_init__(self) -> None:
+        kinds = set(map(type, self.values))
+        plain = kinds <= _PLAIN_TYPES
+        if plain and str in kinds:
+            plain = all(len(value) <= LONGEST_TEXT for value in self.values if type(value) is str)
+        object.__setattr__(self, "plain", plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def references(value: Any) -> Iterator[Output | Branches]:
     if isinstance(value, (Output, Branches)):
         yield value
     elif isinstance(value, Items):
-        yield from references(value.values)
+        if not value.plain:
+            yield from references(value.values)
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from references(item)
@@ -108,7 +109,7 @@ def needs_of(node: Node) -> Needs:
             gates[need(value)] = None
             sizes.append(value._node)
         else:
-            for position, item in enumerate(value.values):
+            for position, item in enumerate(value.values if not value.plain else ()):
                 items.extend((mapped, position, found) for found in dict.fromkeys(need(r) for r in references(item)))
         mapped += 1
     return Needs(tuple(gates), tuple(links), tuple(items), tuple(sizes))

@@ -15,6 +15,7 @@ from .events import (
     Lost,
     NodeInfo,
     Progressed,
+    Retried,
     RunEnded,
     RunStarted,
     Started,
@@ -131,6 +132,9 @@ class Record:
                 self.nodes[node].progress[branch] = (done, total)
             case Expanded(node, shape, arguments, time):
                 self.nodes[node].expand(shape, arguments, time)
+            case Retried(node, branch, attempt, _, _):
+                found = self.nodes[node]
+                found.statuses[branch], found.attempts[branch] = Status.QUEUED, min(attempt, 255)
             case Lost():
                 self._lost(event)
             case RunStarted():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from .events import Status
@@ -32,15 +32,28 @@ class Dropped(NamedTuple):
 class _State:
     """What is known of one node while the run goes on."""
 
-    __slots__ = ("broken", "gates", "left", "ready", "running", "settled", "shape", "status", "unsized", "waiting")
+    __slots__ = (
+        "broken",
+        "gates",
+        "held",
+        "left",
+        "ready",
+        "running",
+        "settled",
+        "shape",
+        "status",
+        "unsized",
+        "waiting",
+    )
 
-    def __init__(self, gates: int, unsized: int) -> None:
+    def __init__(self, gates: int, unsized: int, probe: bool) -> None:
         self.gates = gates  # needs of the whole node that are not completed yet
         self.unsized = unsized  # arguments whose number of items is not known yet
         self.shape: Shape | None = None
         self.status = bytearray()
         self.waiting: array[int] | None = None  # needs of each branch that are not completed yet
         self.ready: deque[tuple[int, int]] = deque()
+        self.held: list[tuple[int, int]] | None = [] if probe else None  # ranges that wait for branch 0
         self.left = 0
         self.running = 0
         self.broken = ""  # the first node because of which some branch has no value
@@ -117,14 +130,21 @@ class Schedule:
         """Say that a node has no branches, because they cannot be told: it fails as a whole."""
         self._drop_whole(name, name, Status.FAILED)
 
-    def next(self) -> str | None:
-        """The node whose branches should start next, or None while none may."""
-        while self._ready:
+    def next(self, blocked: Container[str] = ()) -> str | None:
+        """The node whose branches should start next, or None while none may; `blocked` ones are passed over."""
+        passed = []
+        found = None
+        while self._ready and found is None:
             name = self._names[self._ready[0][1]]
-            if self._states[name].ready:
-                return name
-            heapq.heappop(self._ready)
-        return None
+            if self._states[name].ready and name not in blocked:
+                found = name
+            else:
+                entry = heapq.heappop(self._ready)
+                if self._states[name].ready:
+                    passed.append(entry)
+        for entry in passed:
+            heapq.heappush(self._ready, entry)
+        return found
 
     def take(self, name: str, most: int) -> tuple[int, int]:
         """Start up to `most` branches of a node that `next` named: a range of them."""
@@ -150,6 +170,15 @@ class Schedule:
         state.running -= 1
         self._push(name, branch, branch + 1)
 
+    def take_over(self, name: str, branch: int) -> None:
+        """Say that a branch has its value already, from before this run."""
+        state = self._states[name]
+        if state.status[branch] != Status.QUEUED:
+            return
+        state.ready = deque(_without(state.ready, branch))
+        state.running += 1
+        self.finish(name, branch, bytes([Status.CACHED]))
+
     def finish(self, name: str, start: int, statuses: bytes) -> None:
         """Say how a range of started branches ended: one Status each."""
         state = self._states[name]
@@ -157,6 +186,8 @@ class Schedule:
         state.status[start:stop] = statuses
         state.left -= stop - start
         state.running -= stop - start
+        if state.held is not None and start == 0:
+            self._probed(name, state, statuses[0] in _GOOD)
         if statuses.count(Status.COMPLETED) + statuses.count(Status.CACHED) == len(statuses):
             self._release(name, start, stop)
         else:
@@ -184,6 +215,15 @@ class Schedule:
                 self._dropped.append(Dropped(name, start, stop, Status.CANCELLED, ""))
             self._settle(name)
 
+    def _probed(self, name: str, state: _State, good: bool) -> None:
+        """Branch 0 has ended: let the others go, or drop them all."""
+        held, state.held = state.held or [], None
+        if good:
+            for start, stop in held:
+                self._push(name, start, stop)
+        else:
+            self._lose(self._drop_branches(name, range(1, len(state.status)), name), name)
+
     # how needs are met
 
     def _connect(self, name: str) -> None:
@@ -197,7 +237,9 @@ class Schedule:
             self._sized[link.node].append(name)
         for source in needs.sizes:
             self._counted[source].append(name)
-        self._states[name] = _State(len(needs.gates), len(needs.links) + len(needs.sizes))
+        self._states[name] = _State(
+            len(needs.gates), len(needs.links) + len(needs.sizes), self._graph.nodes[name].probe
+        )
 
     def _readers(self, node: str, branch: int | None) -> list[tuple[str, tuple[int, int] | None]]:
         return self._whole[node] if branch is None else self._single.setdefault((node, branch), [])
@@ -308,6 +350,13 @@ class Schedule:
     def _push(self, name: str, start: int, stop: int) -> None:
         if start >= stop:
             return
+        held = self._states[name].held
+        if held is not None:
+            if start > 0 or stop > 1:
+                held.append((max(start, 1), stop))
+            if start > 0:
+                return
+            stop = 1
         ready = self._states[name].ready
         if ready and ready[-1][1] == start:
             ready[-1] = (ready[-1][0], stop)
@@ -399,6 +448,14 @@ class Schedule:
     def _settle_now(self, state: _State) -> None:
         state.settled = True
         self._unsettled -= 1
+
+
+def _without(ranges: Iterable[tuple[int, int]], branch: int) -> Iterator[tuple[int, int]]:
+    """Ranges with one branch taken out."""
+    for start, stop in ranges:
+        for part in ((start, min(stop, branch)), (max(start, branch + 1), stop)):
+            if part[0] < part[1]:
+                yield part
 
 
 def _ranges(states: bytes | bytearray, wanted: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .expand import Items
+from .expand import LONGEST_TEXT, Items
 from .spec import Branches, Output
 
 _PLAIN = (type(None), bool, int, float, complex)
@@ -23,7 +23,6 @@ _VALUES = (
     pathlib.PurePath,
     uuid.UUID,
 )
-LONGEST_TEXT = 4096  # characters or bytes; a longer one is stored, so that a graph stays small
 
 
 class Stored(NamedTuple):
@@ -89,7 +88,7 @@ def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
     if kind is dict:
         return {key: rebuild(item, leaf) for key, item in value.items()}
     if kind is Items:
-        return Items(tuple([rebuild(item, leaf) for item in value.values]), value.keys)
+        return value if value.plain else Items(tuple([rebuild(item, leaf) for item in value.values]), value.keys)
     if isinstance(value, tuple) and hasattr(value, "_fields") and not isinstance(value, _LEAVES):
         return kind(*(rebuild(item, leaf) for item in value))
     return leaf(value)

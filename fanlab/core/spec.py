@@ -20,8 +20,18 @@ RESERVED = ("id", "after", "probe")
 class Options:
     """How a step runs. Delays are seconds; attempt k waits `retry_delay * retry_backoff**(k-1)`."""
 
+    retries: int = 0
+    retry_delay: float = 0.0
+    retry_backoff: float = 1.0
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    timeout: float | None = None
     enable_cache: bool | None = None
+    max_parallel: int | None = None
     version: str | None = None
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after this attempt has failed."""
+        return self.retry_delay * self.retry_backoff ** (attempt - 1)
 
 
 class Recorder(Protocol):
@@ -31,7 +41,14 @@ class Recorder(Protocol):
         """Record one node and return its Output, or a tuple of them."""
 
     def fan_out(
-        self, step: Step, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], id: str | None, after: Any
+        self,
+        step: Step,
+        kind: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        id: str | None,
+        after: Any,
+        probe: bool,
     ) -> Branches:
         """Record a map or a product."""
 
@@ -79,20 +96,25 @@ class Step:
         name, after = kwargs.pop("id", None), kwargs.pop("after", None)
         return recorder.call(self, args, kwargs, name, after)
 
-    def map(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> Branches:
+    def map(self, *args: Any, id: str | None = None, after: Any = None, probe: bool = False, **kwargs: Any) -> Branches:
         """One branch per item: lists, tuples, ranges, dicts, arrays, Outputs and Branches go in step.
 
         Everything else is shared by all branches, and so is `unmapped(value)`. A dict's keys name the
-        branches. With `{}` in it, `id` is a template for branch names (`id="{alpha}"`).
+        branches. With `{}` in it, `id` is a template for branch names (`id="{alpha}"`). `probe=True` runs
+        branch 0 first and the others only if it succeeds.
         Raises FanOutError where nothing can be mapped over or lengths differ.
         """
-        return self._recording("map").fan_out(self, "map", args, kwargs, id, after)
+        return self._recording("map").fan_out(self, "map", args, kwargs, id, after, probe)
 
-    def product(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> Branches:
+    def product(
+        self, *args: Any, id: str | None = None, after: Any = None, probe: bool = False, **kwargs: Any
+    ) -> Branches:
         """One branch per combination of items, the last argument fastest; otherwise as `map`."""
-        return self._recording("product").fan_out(self, "product", args, kwargs, id, after)
+        return self._recording("product").fan_out(self, "product", args, kwargs, id, after, probe)
 
-    def map_records(self, rows: Any, *, id: str | None = None, after: Any = None, **shared: Any) -> Branches:
+    def map_records(
+        self, rows: Any, *, id: str | None = None, after: Any = None, probe: bool = False, **shared: Any
+    ) -> Branches:
         """One branch per record: a list of dicts, a DataFrame's rows, or scikit-learn's ParameterGrid.
 
         A record's fields are keyword arguments; `shared` ones are the same for all branches.
@@ -100,7 +122,7 @@ class Step:
         recorder = self._recording("map_records")
         columns = record_columns(self.function, self.name, rows, shared)
         kwargs = {**columns, **{name: Unmapped(value) for name, value in shared.items()}}
-        return recorder.fan_out(self, "map", (), kwargs, id, after)
+        return recorder.fan_out(self, "map", (), kwargs, id, after, probe)
 
     def with_options(self, *, name: str | None = None, **options: Any) -> Step:
         """A copy with other options: the arguments of `@step`."""
@@ -157,6 +179,7 @@ class Node:
     outputs: tuple[str, ...]
     after: tuple[tuple[str, int | None], ...]  # (node, branch) whose completion this one awaits
     label: str | None  # template of branch names
+    probe: bool  # branch 0 first, the others only if it succeeds
     enable_cache: bool
     place: Place
 

@@ -42,14 +42,21 @@ class Tracer:
         arguments = tuple(
             replace(argument, value=_copied(argument.value)) for argument in _bind(step, "", args, kwargs)
         )
-        name = self._add(step, "call", arguments, id or step.name, id is not None, after, None)
+        name = self._add(step, "call", arguments, id or step.name, id is not None, after)
         self._shapes[name] = CALL
         if len(step.outputs) == 1:
             return Output(self, name)
         return tuple(Output(self, name, output) for output in step.outputs)
 
     def fan_out(
-        self, step: Step, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], id: str | None, after: Any
+        self,
+        step: Step,
+        kind: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        id: str | None,
+        after: Any,
+        probe: bool,
     ) -> Branches:
         """Record a map or product over the arguments that hold several items."""
         arguments = tuple(_mapped(step, kind, argument) for argument in _bind(step, kind, args, kwargs))
@@ -60,7 +67,7 @@ class Tracer:
         shape = self._shape_of(base, kind, arguments)
         if template is not None:
             shape = _labelled(base, template, arguments, shape)
-        name = self._add(step, kind, arguments, base, id is not None and not template, after, template)
+        name = self._add(step, kind, arguments, base, id is not None and not template, after, template, probe)
         if shape is not None:
             self._shapes[name] = shape
         return Branches(self, name)
@@ -123,7 +130,8 @@ class Tracer:
         id: str,
         explicit: bool,
         after: Any,
-        label: str | None,
+        label: str | None = None,
+        probe: bool = False,
     ) -> str:
         group, enable_cache = self._groups[-1]
         name = f"{group}{id}"
@@ -142,7 +150,7 @@ class Tracer:
         self._own(step, arguments)
         now, later = self._after(name, group, after)
         self._later += later
-        self._nodes[name] = Node(name, step, kind, arguments, step.outputs, now, label, enable_cache, place)
+        self._nodes[name] = Node(name, step, kind, arguments, step.outputs, now, label, probe, enable_cache, place)
         return name
 
     def _free(self, name: str) -> str:
@@ -311,7 +319,7 @@ def _mapped(step: Step, kind: str, argument: Argument) -> Argument:
         raise _here(error) from None
     if items is None:
         return replace(argument, value=value)
-    return replace(argument, value=Items(tuple(_copied(item) for item in items.values), items.keys), mapped=True)
+    return replace(argument, value=_copied(items), mapped=True)
 
 
 def _refuse_nothing_to_map(step: Step, kind: str, arguments: tuple[Argument, ...]) -> None:

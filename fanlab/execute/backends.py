@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from ..core.context import RUNNING
 from ..errors import StepCallError, near
 from .base import Deliver, Executor
 
-BACKENDS = ("loky", "sequential")
+BACKENDS = ("loky", "threading", "sequential")
 
 
 def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], Executor]:
@@ -30,6 +31,18 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
 
         return lambda _, deliver: Sequential(deliver)
     jobs = workers(n_jobs if n_jobs is not None else configured_jobs)
+    if name == "threading":
+        from .threads import Threads
+
+        return lambda _, deliver: Threads(jobs, deliver)
+    if _debugged():
+        from .sequential import Sequential
+
+        sys.stderr.write("fanlab: a debugger is attached, so branches run one after the other in the kernel\n")
+        return lambda _, deliver: Sequential(deliver)
+    from .slots import warm
+
+    warm(jobs)  # while the body is traced
 
     def loky(run: str, deliver: Deliver) -> Executor:
         from .loky import Loky
@@ -37,6 +50,13 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
         return Loky(run, jobs, deliver)
 
     return loky
+
+
+def _debugged() -> bool:
+    """Whether a debugger follows this process: worker processes would wait for it for ever (measured)."""
+    debugpy = sys.modules.get("debugpy")
+    connected = getattr(debugpy, "is_client_connected", None)
+    return bool(connected and connected())
 
 
 def workers(n_jobs: int | None) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
+import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing import AuthenticationError
@@ -18,16 +21,25 @@ class Channel:
 
     def __init__(self, greet: Callable[[int, int], None]) -> None:
         self.key = os.urandom(32)
-        self._listener = Listener(family="AF_UNIX", authkey=self.key, backlog=128)
+        self.folder = tempfile.mkdtemp(prefix="fanlab-")  # of sockets and status pages, for this user only
+        self._listener = Listener(os.path.join(self.folder, "events"), "AF_UNIX", authkey=self.key, backlog=128)
+        self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
+        self._watch.bind(self.watch)
+        self._watch.listen(4096)
         self._greet = greet  # told (slot, process id) when a worker connects
         self._runs: dict[str, Deliver] = {}
-        self._ended: dict[int, threading.Event] = {}
+        self._workers: dict[int, tuple[Connection[Any, Any], threading.Event]] = {}
         threading.Thread(target=self._accept, name="fanlab-channel", daemon=True).start()
 
     @property
     def address(self) -> str:
-        """Where workers connect."""
+        """Where workers connect to tell."""
         return str(self._listener.address)
+
+    @property
+    def watch(self) -> str:
+        """Where workers connect to learn of this process's end."""
+        return os.path.join(self.folder, "watch")
 
     def open(self, run: str, deliver: Deliver) -> None:
         """Hand what is told of a run to `deliver`, from now on."""
@@ -37,17 +49,32 @@ class Channel:
         """Drop what is still told of a run."""
         self._runs.pop(run, None)
 
+    def ask(self, worker: int, request: tuple[str, int]) -> None:
+        """Ask a worker to give back what it has not started of a (run, batch)."""
+        found = self._workers.get(worker)
+        if found is not None:
+            try:
+                found[0].send_bytes(pickle.dumps(request, 5))
+            except OSError:  # it has died: the executor tells
+                return
+
     def wait_ended(self, worker: int, seconds: float) -> None:
         """Wait until everything that a dead worker told has been delivered."""
-        ended = self._ended.get(worker)
-        if ended is not None:
-            ended.wait(seconds)
+        found = self._workers.get(worker)
+        if found is not None:
+            found[1].wait(seconds)
+
+    def end(self) -> None:
+        """Listen no more, and remove the folder."""
+        self._listener.close()
+        self._watch.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _accept(self) -> None:
         while True:
             try:
                 connection = self._listener.accept()
-            except (AuthenticationError, EOFError):  # not one of our workers
+            except (AuthenticationError, EOFError, ConnectionError):  # not one of our workers, or one that died
                 continue
             except OSError:
                 return
@@ -57,7 +84,7 @@ class Channel:
         worker = 0
         try:
             slot, worker = pickle.loads(connection.recv_bytes())
-            self._ended[worker] = threading.Event()
+            self._workers[worker] = (connection, threading.Event())
             self._greet(slot, worker)
             while True:
                 for run, message in pickle.loads(connection.recv_bytes()):
@@ -67,4 +94,4 @@ class Channel:
         except (EOFError, OSError):
             connection.close()
             if worker:
-                self._ended.pop(worker).set()
+                self._workers.pop(worker)[1].set()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
-import pickle
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from ..core.record import NodeRecord
 from ..core.spec import Step
 from ..errors import CannotSend
 from .values import Values
+from .worker import portable
+
+_numbers = itertools.count()  # of batches: unique in this process, since its runs share workers
 
 
 class Dispatch:
@@ -25,38 +29,41 @@ class Dispatch:
     def __init__(self, run: str, name: str, pipeline: str, store: str, values: Values) -> None:
         self.blobs: dict[bytes, bytes] = {}
         self._run, self._values = run, values
-        self._numbers = itertools.count()
         self._code: dict[int, bytes | CannotSend] = {}
         self._shared: dict[str, bytes] = {}
-        environment = tuple(os.environ.items())
-        header = RunHeader(run, name, pipeline, store, os.getcwd(), tuple(sys.path), environment)
-        self._header = self._blob(pickle.dumps(header, 5))
+        header = RunHeader(
+            run, name, pipeline, store, os.getcwd(), tuple(sys.path), tuple(os.environ.items()),
+            logging.getLogger().level, portable(iter(warnings.filters)),
+        )  # fmt: skip
+        self._header = self._blob(cloudpickle.dumps(header, 5))
 
     def batch(self, node: NodeRecord, step: Step, start: int, stop: int, attempt: int) -> Batch:
         """A batch of the branches from start up to stop. Raises CannotSend if one of them cannot be sent."""
         shape = node.shape
         assert shape is not None  # only expanded nodes have branches to start
-        branches = range(start, stop)
+        named = shape.labels is not None or shape.keys is not None
         return Batch(
-            next(self._numbers),
+            next(_numbers),
             self._run,
             self._header,
             self._function(step),
             self._arguments(node),
             node.info.name,
             node.info.outputs,
+            node.mapped,
             start,
+            stop - start,
             attempt,
-            tuple(self._values.items(node.arguments, shape, branch) for branch in branches),
-            tuple(shape.label(branch) for branch in branches) if node.mapped else None,
-            tuple(shape.key(branch) for branch in branches),
+            self._values.columns(node.arguments, shape, start, stop),
+            tuple(shape.label(branch) for branch in range(start, stop)) if named else None,
+            shape.keys[start:stop] if shape.keys is not None else None,
         )
 
     def _function(self, step: Step) -> bytes:
         found = self._code.get(id(step))
         if found is None:
             try:
-                found = self._blob(cloudpickle.dumps(step.function, 5))
+                found = self._blob(cloudpickle.dumps((step.function, step.options.retry_on), 5))
             except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
                 found = CannotSend(
                     f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",

@@ -1,172 +1,68 @@
-"""The executor on joblib's loky: one one-worker executor a slot, so that a death costs one slot only."""
+"""The executor on joblib's loky: batches go to the worker processes of this machine."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import os
 import pickle
-import signal
-import threading
 from concurrent.futures import Future
-from typing import Any
-
-from joblib.externals.loky import ProcessPoolExecutor
 
 from ..core.batch import Batch, BatchDone, BatchLost
-from . import worker
+from . import process
 from .base import Blobs, Deliver, Message
-from .channel import Channel
+from .page import Status
+from .slots import Slot, slots
+from .worker import MissingBlob
 
-IDLE_SECONDS = 300  # a worker that has had nothing to do for so long ends; joblib's own figure
 _DRAIN_SECONDS = 2.0  # how long to wait for what a dead worker still told
 
 
-class _Slot:
-    """One worker process at a time, and which bytes it has."""
-
-    def __init__(self, index: int, channel: Channel) -> None:
-        self.index, self._channel = index, channel
-        self.sent: set[bytes] = set()
-        self.load = 0  # batches given to it that have not ended
-        self.generation = 0  # how often it has been replaced
-        self.worker = 0
-        self._pool = self._new()
-
-    def warm(self) -> None:
-        """Have the worker started."""
-        self._pool.submit(worker.ready)
-
-    def probe(self) -> int:
-        """Ask the worker for its process id."""
-        return int(self._pool.submit(worker.ready).result(timeout=60))
-
-    def submit(self, payload: bytes) -> Future[None]:
-        """Run a batch in the worker."""
-        try:
-            return self._pool.submit(worker.run_batch, payload)  # type: ignore[no-any-return]
-        except RuntimeError:  # it died while it was idle, or was shut down
-            self.replace()
-            return self._pool.submit(worker.run_batch, payload)  # type: ignore[no-any-return]
-
-    def greet(self, process: int) -> None:
-        """A new worker process has begun: it has nothing yet."""
-        self.worker = process
-        self.sent.clear()
-
-    def replace(self) -> None:
-        """Start over with a new worker."""
-        self.generation += 1
-        self.worker = 0
-        self.sent.clear()
-        self._pool = self._new()
-
-    def kill(self) -> None:
-        """End the worker at once."""
-        if self.worker:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.worker, signal.SIGKILL)
-
-    def close(self) -> None:
-        """End the worker and the threads that serve it."""
-        self._pool.shutdown(wait=True, kill_workers=True)
-
-    def _new(self) -> Any:
-        address = (self._channel.address, self._channel.key, self.index)
-        return ProcessPoolExecutor(1, timeout=IDLE_SECONDS, initializer=worker.begin, initargs=address)
-
-
-class Slots:
-    """The worker processes of this kernel; all its runs share them."""
-
-    def __init__(self) -> None:
-        self.channel = Channel(self._greet)
-        self.lock = threading.RLock()
-        self._slots: list[_Slot] = []
-
-    def take(self, count: int) -> _Slot:
-        """The least busy of the first `count` slots."""
-        self.grow(count)
-        slot = min(self._slots[:count], key=lambda slot: slot.load)
-        slot.load += 1
-        return slot
-
-    def grow(self, count: int) -> None:
-        """Have at least `count` slots, their workers starting."""
-        with self.lock:
-            while len(self._slots) < count:
-                slot = _Slot(len(self._slots), self.channel)
-                self._slots.append(slot)
-                slot.warm()
-
-    def probe(self) -> int:
-        """Ask the first worker for its process id."""
-        return self._slots[0].probe()
-
-    def close(self) -> None:
-        """End all workers."""
-        with self.lock:
-            slots, self._slots = self._slots, []
-        for slot in slots:
-            slot.close()
-
-    def _greet(self, index: int, process: int) -> None:
-        with self.lock:
-            if index < len(self._slots):
-                self._slots[index].greet(process)
-
-
-_slots: Slots | None = None
-_lock = threading.Lock()
-
-
-def slots() -> Slots:
-    """This process's slots, made when first asked for."""
-    global _slots
-    with _lock:
-        if _slots is None:
-            _slots = Slots()
-            atexit.register(_slots.close)
-        return _slots
-
-
-def probe() -> int:
-    """The process id of a worker, having started one if there was none. Raises what starting it raises."""
-    pool = slots()
-    pool.grow(1)
-    return pool.probe()
-
-
 class Loky:
-    """Runs batches in worker processes of this machine."""
+    """Runs batches in worker processes; bytes that a worker has are not sent to it again."""
 
+    name = "loky"
+    can_kill = True
     immediate = False
 
     def __init__(self, run: str, jobs: int, deliver: Deliver) -> None:
         self.slots = jobs
         self._run, self._deliver = run, deliver
         self._pool = slots()
-        self._busy: dict[int, _Slot] = {}
+        self._given: dict[int, Slot] = {}
         self._pool.channel.open(run, self._heard)
-        self._pool.grow(jobs)
+        self._pool.first(jobs)
 
-    def submit(self, batch: Batch, blobs: Blobs) -> Future[None]:
-        """Send a batch to a free slot; bytes that its worker has are not sent again."""
+    def room(self) -> int:
+        """How many batches may be submitted now."""
+        return self._pool.room(self.slots)
+
+    def submit(self, batch: Batch, blobs: Blobs, seconds: float | None) -> Future[None]:
+        """Send a batch to the slot that should be idle first."""
         with self._pool.lock:
-            slot = self._pool.take(self.slots)
-            self._busy[batch.number] = slot
+            slot = self._pool.take(self.slots, batch.number, seconds)
+            self._given[batch.number] = slot
             needed = {key: blobs[key] for key in batch.blobs if key not in slot.sent}
+            future = slot.call(process.run_batch, pickle.dumps((batch, needed), 5))
             slot.sent.update(needed)
-            future = slot.submit(pickle.dumps((batch, needed), 5))
             generation = slot.generation
         future.add_done_callback(lambda done: self._ended(slot, generation, batch, blobs, done))
         return future
 
-    def kill(self) -> None:
-        """End the workers that run this run's batches."""
-        with self._pool.lock:
-            for slot in set(self._busy.values()):
-                slot.kill()
+    def release(self, number: int) -> None:
+        """Ask the worker that has a batch for what it has not started of it."""
+        slot = self._given.get(number)
+        if slot is not None and slot.worker:
+            self._pool.channel.ask(slot.worker, (self._run, number))
+
+    def running(self, number: int) -> Status | None:
+        """What the worker of a batch runs now: this batch, or one before it."""
+        with self._pool.lock:  # a death closes the page
+            slot = self._given.get(number)
+            return slot.status() if slot is not None else None
+
+    def kill(self, number: int) -> None:
+        """End the worker that has a batch."""
+        slot = self._given.get(number)
+        if slot is not None:
+            slot.kill()
 
     def shutdown(self) -> None:
         """Hear no more of the run; the workers stay warm."""
@@ -180,30 +76,32 @@ class Loky:
 
     def _free(self, number: int) -> None:
         with self._pool.lock:
-            slot = self._busy.pop(number, None)
+            slot = self._given.pop(number, None)
             if slot is not None:
-                slot.load -= 1
+                slot.batches.pop(number, None)
 
-    def _ended(self, slot: _Slot, generation: int, batch: Batch, blobs: Blobs, done: Future[None]) -> None:
+    def _ended(self, slot: Slot, generation: int, batch: Batch, blobs: Blobs, done: Future[None]) -> None:
         """A batch has ended in its worker, or its worker has (called in a thread of the slot's executor)."""
         error = done.exception()
         if error is None:
             return
-        self._free(batch.number)
-        if isinstance(error, worker.MissingBlob):
+        if isinstance(error, MissingBlob):
+            self._free(batch.number)
             slot.sent.clear()
-            self.submit(batch, blobs)
+            self.submit(batch, blobs, None)
             return
         if slot.generation == generation:
             self._pool.channel.wait_ended(slot.worker, _DRAIN_SECONDS)
         with self._pool.lock:
+            status = slot.status(generation)
             if slot.generation == generation:
                 slot.replace()
-        self._deliver(BatchLost(batch.number, _reason(error)))
+        self._free(batch.number)
+        culprit = status.branch if status is not None and status.batch == batch.number else None
+        self._deliver(BatchLost(batch.number, culprit, _reason(error)))
 
 
 def _reason(error: BaseException) -> str:
     """How the worker ended, as loky tells it: `SIGKILL(-9)`, `EXIT(3)`."""
-    text = str(error)
-    _, _, codes = text.partition("exit codes of the workers are {")
+    _, _, codes = str(error).partition("exit codes of the workers are {")
     return codes.partition("}")[0] or type(error).__name__

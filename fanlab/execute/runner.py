@@ -1,8 +1,13 @@
-"""Drives one run: schedule, executor and store, with events as the only way out."""
+"""Drives one run: schedule, executor and store, with events as the only way out.
+
+Over 300 lines since it is the one place where all that happens to a run meets; what can be told apart
+is in flights.py, dispatch.py and values.py.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import queue
 import time
@@ -11,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..core.batch import BatchDone, BatchLost
+from ..core.batch import BatchDone, BatchLost, BatchReleased
 from ..core.events import (
     Event,
     Expanded,
@@ -19,26 +24,30 @@ from ..core.events import (
     Finished,
     Lost,
     NodeInfo,
+    Retried,
     RunEnded,
     RunStarted,
-    Started,
     Status,
 )
 from ..core.expand import CALL, Shape
 from ..core.graph import Graph
+from ..core.pace import Pace
 from ..core.record import Record
 from ..core.schedule import Schedule
 from ..core.spec import Argument
 from ..core.trace import Trace
-from ..errors import FanlabError, WorkerDied
+from ..errors import FanlabError, StepCallError, StepTimeout, StoreError, WorkerDied
 from ..store.database import Store
 from .base import Deliver, Executor, Message
 from .dispatch import Dispatch
+from .flights import Flight, Flights
 from .values import Values
 from .worker import failure_of
 
 PULSE_SECONDS = 0.1  # how long the loop waits at most before watchers may show something
-_RESTARTS = 3  # how often a batch is sent again whose worker ended before it began anything
+CLOCK_SECONDS = 0.02  # the same while a branch has a timeout, or may have to be given back
+SLOW_SECONDS = 0.1  # a branch that runs for so long keeps those behind it waiting: idle workers get them
+_LAST_LINES = 3  # of a branch's log, told with the death of its worker
 
 
 class Watcher(Protocol):
@@ -60,17 +69,11 @@ class Job:
     pipeline: str
     parameters: dict[str, Any]
     trace: Trace
+    stop_on_failure: bool = False
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A batch that a worker has."""
-
-    node: str
-    start: int
-    stop: int
-    attempt: int
-    begun: int = -1  # the branch that was last said to have started
+class _Cancel:
+    """In the inbox: somebody asks for the run's end."""
 
 
 class Runner:
@@ -83,38 +86,67 @@ class Runner:
         record: Record,
         executor: Callable[[str, Deliver], Executor],
         watchers: list[Watcher],
+        keep: Callable[[str, Shape], dict[int, Finished]] | None = None,
     ) -> None:
         self._job, self._store, self._record, self._watchers = job, store, record, watchers
         self._graph: Graph = job.trace.graph
         self._schedule = Schedule(self._graph)
         self._values = Values(record, store.artifacts)
         self._dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values)
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._flights: dict[int, _Flight] = {}
-        self._restarts: dict[str, int] = {}
+        self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
+        self._flights = Flights()
+        self._paces: dict[int, Pace] = {}
+        self._attempts: dict[tuple[str, int], int] = {}  # of branches that are tried again: which attempt is next
+        self._later: list[tuple[float, str, int]] = []  # heap of retries that wait for their time
         self._sealed: dict[str, tuple[Argument, ...]] = {}
+        self._limited = [n for n, node in self._graph.nodes.items() if node.step.options.max_parallel is not None]
+        self._stopped = False
+        self._keep = keep
         self._make_executor = executor
+
+    def cancel(self) -> None:
+        """Ask for the run's end, from any thread."""
+        self._inbox.put(_Cancel())
 
     def run(self) -> None:
         """Run to the end. On an interrupt: end the workers, keep what is finished, and raise it again."""
         self._executor = self._make_executor(self._job.id, self._deliver)
-        self._begin()
         status = "cancelled"
         try:
-            while True:
-                self._expand()
-                self._start()
-                self._drop()
-                if self._schedule.done and not self._flights:
+            self._refuse_timeouts()
+            self._begin()
+            while not self._over():
+                if not self._wait():
+                    self._cancel()
                     break
-                self._wait()
-            status = "failed" if self._record.counts()[Status.FAILED] else "completed"
+            else:
+                status = "failed" if self._record.counts()[Status.FAILED] else "completed"
         except BaseException:
-            self._cancel()
+            with contextlib.suppress(StoreError):  # which may be what has ended the run
+                self._cancel()
             raise
         finally:
             self._executor.shutdown()
-            self._emit([RunEnded(status, time.time())])
+            if self._record.id:
+                self._emit([RunEnded(status, time.time())])
+
+    def _over(self) -> bool:
+        """Start what may start; whether nothing is left."""
+        self._expand()
+        self._start()
+        self._emit([Lost(*lost) for lost in self._schedule.dropped])
+        return self._schedule.done and not self._flights
+
+    def _refuse_timeouts(self) -> None:
+        if self._executor.can_kill:
+            return
+        for name, node in self._graph.nodes.items():
+            if node.step.options.timeout is not None:
+                raise StepCallError(
+                    f"'{name}' has a timeout, which the backend '{self._executor.name}' cannot keep",
+                    where=str(node.place),
+                    do="use backend='loky', which can end a branch, or leave the timeout out",
+                )
 
     def _begin(self) -> None:
         job = self._job
@@ -142,16 +174,29 @@ class Runner:
                 watcher.see(event)
 
     def _expand(self) -> None:
+        events: list[Event] = []
         for name in self._schedule.expandable():
             try:
                 shape, arguments = self._shape(name)
             except FanlabError as error:
                 self._schedule.fail(name)
                 dropped = self._schedule.dropped
-                self._emit([Lost(*lost, failure_of(error) if lost.node == name else None) for lost in dropped])
+                events += [Lost(*lost, failure_of(error) if lost.node == name else None) for lost in dropped]
                 continue
-            self._emit([Expanded(name, shape, arguments, time.time())])
+            expanded = Expanded(name, shape, arguments, time.time())
+            events.append(expanded)
+            self._emit(events)  # nodes that follow ask the record for its shape
+            events = []
             self._schedule.expand(name, shape)
+            if self._keep is not None:
+                self._keep_finished(self._keep(name, shape))
+        self._emit(events)
+
+    def _keep_finished(self, kept: dict[int, Finished]) -> None:
+        """Take over what an earlier run has finished."""
+        self._emit(list(kept.values()))
+        for branch, finished in kept.items():
+            self._schedule.take_over(finished.node, branch)
 
     def _shape(self, name: str) -> tuple[Shape, tuple[Argument, ...]]:
         node = self._graph.nodes[name]
@@ -160,29 +205,93 @@ class Runner:
             return known, self._sealed[name]
         return self._values.shape(node, self._sealed[name]) if node.kind != "call" else (CALL, self._sealed[name])
 
+    # starting
+
     def _start(self) -> None:
-        """Give the executor as much as it can run at once, the deepest first."""
-        while len(self._flights) < self._executor.slots and (name := self._schedule.next()) is not None:
-            start, stop = self._schedule.take(name, 1)
-            try:
-                batch = self._dispatch.batch(self._record.nodes[name], self._graph.nodes[name].step, start, stop, 1)
-            except FanlabError as error:
-                self._fail(name, start, stop, failure_of(error))
+        """Give the executor as much as it can take, the deepest first."""
+        self._wake()
+        while self._executor.room() > 0 and (name := self._schedule.next(self._blocked())) is not None:
+            self._send(name)
+        if len(self._flights) and self._executor.room() > 0:
+            self._ask_back()
+
+    def _blocked(self) -> set[str]:
+        return {name for name in self._limited if self._flights.full(self._graph.nodes[name].step)}
+
+    def _send(self, name: str) -> None:
+        step = self._graph.nodes[name].step
+        pace = self._paces.setdefault(id(step.function), Pace())
+        start, stop = self._schedule.take(name, pace.size(self._schedule.waiting(name), self._executor.slots))
+        attempt = self._attempts.get((name, start), 1)
+        if self._attempts:  # branches of a batch share the number of their attempt
+            same = next((b for b in range(start, stop) if self._attempts.get((name, b), 1) != attempt), stop)
+            for branch in range(same, stop):
+                self._schedule.again(name, branch)
+            stop = same
+        try:
+            batch = self._dispatch.batch(self._record.nodes[name], step, start, stop, attempt)
+        except FanlabError as error:
+            if stop - start > 1:  # only those that cannot be sent fail
+                for branch in range(start, stop):
+                    self._send_one(name, branch, attempt)
+            else:
+                self._finish(_failed(name, start, attempt, failure_of(error)))
+            return
+        self._flights.add(Flight(batch.number, name, step, start, stop, attempt))
+        self._executor.submit(batch, self._dispatch.blobs, pace.seconds(stop - start))
+
+    def _send_one(self, name: str, branch: int, attempt: int) -> None:
+        step = self._graph.nodes[name].step
+        try:
+            batch = self._dispatch.batch(self._record.nodes[name], step, branch, branch + 1, attempt)
+        except FanlabError as error:
+            self._finish(_failed(name, branch, attempt, failure_of(error)))
+            return
+        self._flights.add(Flight(batch.number, name, step, branch, branch + 1, attempt))
+        self._executor.submit(batch, self._dispatch.blobs, None)
+
+    def _wake(self) -> None:
+        """Let retries start whose time has come."""
+        while self._later and self._later[0][0] <= time.time():
+            _, name, branch = heapq.heappop(self._later)
+            self._schedule.again(name, branch)
+
+    def _ask_back(self) -> None:
+        """A worker is idle and nothing is ready: ask for what waits behind a branch that takes long."""
+        now = time.monotonic()
+        for flight in self._flights:
+            if flight.asked or flight.stop - flight.start < 1 or now - flight.sent < SLOW_SECONDS:
                 continue
-            self._flights[batch.number] = _Flight(name, start, stop, 1)
-            self._executor.submit(batch, self._dispatch.blobs)
+            status = self._executor.running(flight.number)
+            if status is None:
+                continue
+            waits = status.batch != flight.number
+            if waits or (now - status.since > SLOW_SECONDS and status.branch + 1 < flight.stop):
+                flight.asked = True
+                self._executor.release(flight.number)
 
-    def _drop(self) -> None:
-        self._emit([Lost(*lost) for lost in self._schedule.dropped])
+    # hearing
 
-    def _wait(self) -> None:
-        """Take in what has been told since, or wait a moment for it."""
+    def _wait(self) -> bool:
+        """Take in what has been told since, or wait a moment for it. False once the run has been cancelled."""
         with contextlib.suppress(queue.Empty):
-            self._receive([self._inbox.get(timeout=PULSE_SECONDS), *self._told()])
+            messages = [self._inbox.get(timeout=self._patience()), *self._told()]
+            self._receive([message for message in messages if not isinstance(message, _Cancel)])
+            if any(isinstance(message, _Cancel) for message in messages):
+                return False
+        self._end_overdue()
         for watcher in self._watchers:
             watcher.pulse()
+        return True
 
-    def _told(self) -> Iterator[Message]:
+    def _patience(self) -> float:
+        if any(flight.step.options.timeout is not None or flight.stop - flight.start > 1 for flight in self._flights):
+            return CLOCK_SECONDS
+        if self._later:
+            return min(PULSE_SECONDS, max(0.0, self._later[0][0] - time.time()))
+        return PULSE_SECONDS
+
+    def _told(self) -> Iterator[Message | _Cancel]:
         with contextlib.suppress(queue.Empty):
             while True:
                 yield self._inbox.get_nowait()
@@ -197,63 +306,151 @@ class Runner:
             watcher.pulse()
 
     def _receive(self, messages: list[Message]) -> None:
-        self._emit([m for m in messages if not isinstance(m, (BatchDone, BatchLost))])
+        """Store everything first, then let it have its consequences."""
+        events: list[Event] = []
+        for message in messages:
+            if isinstance(message, Finished):
+                self._flights.heard(message)
+                step = self._graph.nodes[message.node].step
+                self._paces[id(step.function)].heard(len(message.statuses), message.ended[-1] - message.begun[0])
+                events += self._with_retries(message) if message.failures else [message]
+            elif not isinstance(message, (BatchDone, BatchReleased, BatchLost)):
+                events.append(message)
+        self._emit(events)
+        for event in events:
+            if isinstance(event, Finished):
+                self._schedule.finish(event.node, event.start, event.statuses)
+                self._stop_if_asked(event)
         for message in messages:
             match message:
-                case Finished(node, start, statuses):
-                    self._schedule.finish(node, start, statuses)
-                    for flight in self._flights.values():
-                        if flight.node == node and flight.start == start:
-                            flight.start += len(statuses)
-                case Started(node, branch):
-                    for flight in self._flights.values():
-                        if flight.node == node and flight.start <= branch < flight.stop:
-                            flight.begun = branch
                 case BatchDone(number):
-                    self._flights.pop(number, None)
-                case BatchLost(number, reason):
-                    self._lost(self._flights.pop(number, None), reason)
+                    self._flights.pop(number)
+                case BatchReleased(number, start):
+                    self._released(self._flights.get(number), start)
+                case BatchLost(number, culprit, reason):
+                    self._lost(self._flights.pop(number), culprit, reason)
                 case _:
                     pass
 
-    def _lost(self, flight: _Flight | None, reason: str) -> None:
+    def _with_retries(self, event: Finished) -> list[Event]:
+        """A finished range with those taken out that are tried again."""
+        options = self._graph.nodes[event.node].step.options
+        found: list[Event] = []
+        start = event.start
+        for branch in sorted(event.failures):
+            failure = event.failures[branch]
+            if self._stopped or not failure.retry or event.attempt > options.retries:
+                continue
+            if start < branch:
+                found.append(event.part(start, branch))
+            found.append(self._try_again(event.node, branch, event.attempt, failure))
+            start = branch + 1
+        if start < event.start + len(event.statuses):
+            found.append(event.part(start, event.start + len(event.statuses)))
+        return found
+
+    def _try_again(self, node: str, branch: int, attempt: int, failure: Failure) -> Retried:
+        due = time.time() + self._graph.nodes[node].step.options.delay(attempt)
+        self._attempts[node, branch] = attempt + 1
+        heapq.heappush(self._later, (due, node, branch))
+        return Retried(node, branch, attempt, failure, due)
+
+    def _finish(self, event: Finished) -> None:
+        self._emit([event])
+        self._schedule.finish(event.node, event.start, event.statuses)
+        self._stop_if_asked(event)
+
+    def _stop_if_asked(self, event: Finished) -> None:
+        if self._job.stop_on_failure and event.failures and not self._stopped:
+            self._stopped = True
+            self._later.clear()
+            self._schedule.stop()
+            for flight in self._flights:
+                self._executor.release(flight.number)
+
+    def _released(self, flight: Flight | None, start: int) -> None:
+        """A worker gives branches back: they are ready again."""
+        if flight is None:
+            return
+        start, stop = max(start, flight.start), flight.stop
+        flight.stop = min(start, stop)
+        if self._stopped and start < stop:
+            self._emit([Lost(flight.node, start, stop, Status.CANCELLED, "")])
+            self._schedule.finish(flight.node, start, bytes([Status.CANCELLED]) * (stop - start))
+            return
+        for branch in range(start, stop):
+            self._schedule.again(flight.node, branch)
+
+    def _end_overdue(self) -> None:
+        """End the workers whose branch has run longer than its step's timeout."""
+        for flight in self._flights:
+            timeout = flight.step.options.timeout
+            if timeout is None or flight.overdue is not None:
+                continue
+            status = self._executor.running(flight.number)
+            if status is not None and status.batch == flight.number and time.monotonic() - status.since > timeout:
+                flight.overdue = status.branch
+                self._executor.kill(flight.number)
+
+    def _lost(self, flight: Flight | None, culprit: int | None, reason: str) -> None:
         """A worker has ended: the branch it was running is charged, those behind it start again."""
         if flight is None or flight.start >= flight.stop:
             return
-        culprit = flight.begun if flight.begun >= flight.start else -1
-        if culprit < 0:
-            self._restarts[flight.node] = self._restarts.get(flight.node, 0) + 1
-            if self._restarts[flight.node] > _RESTARTS:
-                culprit = flight.start
+        if flight.overdue is not None:  # we ended it; if the branch was done by then, nobody is to blame
+            charged = culprit if culprit == flight.overdue else None
+        else:
+            charged = self._flights.charged(flight, culprit)
         for branch in range(flight.start, flight.stop):
-            if branch != culprit:
+            if branch != charged:
                 self._schedule.again(flight.node, branch)
-        if culprit >= 0:
-            name = self._record.nodes[flight.node].name(culprit)
-            error = WorkerDied(
-                f"the worker that ran '{name}' ended: {reason}",
-                do="look for a crash in a library, an os._exit, or too little memory",
-            )
-            self._fail(flight.node, culprit, culprit + 1, failure_of(error))
+        if charged is not None:
+            self._charge(flight, charged, reason)
 
-    def _fail(self, node: str, start: int, stop: int, failure: Failure) -> None:
-        count = stop - start
-        nothing = bytes(8 * count)
-        finished = Finished(
-            node, start, bytes([Status.FAILED]) * count, 1, 0, array("d", nothing), array("d", nothing),
-            array("q", nothing), (None,) * count, dict.fromkeys(range(start, stop), failure),
-        )  # fmt: skip
-        self._emit([finished])
-        self._schedule.finish(node, start, finished.statuses)
+    def _charge(self, flight: Flight, branch: int, reason: str) -> None:
+        options = flight.step.options
+        error = (
+            self._overdue_error(flight, branch) if flight.overdue is not None else self._death(flight, branch, reason)
+        )
+        failure = failure_of(error, options.retry_on)
+        if failure.retry and flight.attempt <= options.retries and not self._stopped:
+            self._emit([self._try_again(flight.node, branch, flight.attempt, failure)])
+        else:
+            self._finish(_failed(flight.node, branch, flight.attempt, failure))
+
+    def _overdue_error(self, flight: Flight, branch: int) -> StepTimeout:
+        name = self._record.nodes[flight.node].name(branch)
+        return StepTimeout(
+            f"'{name}' ran longer than its timeout of {flight.step.options.timeout:g} s",
+            do="give it more time with timeout=..., or less to do",
+        )
+
+    def _death(self, flight: Flight, branch: int, reason: str) -> WorkerDied:
+        node = self._record.nodes[flight.node]
+        lines = [text for _, text, _ in node.logs.get(branch, [])][-_LAST_LINES:]
+        told = "; it last wrote: " + " | ".join(lines) if lines else ""
+        return WorkerDied(
+            f"the worker that ran '{node.name(branch)}' ended with {reason}{told}",
+            do="look for a crash in a library, os._exit, or too little memory (SIGKILL, if nobody sent it)",
+        )
 
     def _cancel(self) -> None:
         """End what runs and drop what has not begun; what was finished stays."""
-        self._receive(list(self._told()))
-        self._executor.kill()
+        if not self._record.id:
+            return
+        self._receive([message for message in self._told() if not isinstance(message, _Cancel)])
+        for flight in self._flights:
+            self._executor.kill(flight.number)
+        waiting = [(name, branch) for _, name, branch in self._later]
         self._schedule.stop()
-        running = [
-            Lost(flight.node, flight.start, flight.stop, Status.CANCELLED, "")
-            for flight in self._flights.values()
-            if flight.start < flight.stop
-        ]
-        self._emit([*running, *(Lost(*lost) for lost in self._schedule.dropped)])
+        lost: list[Event] = [Lost(*dropped) for dropped in self._schedule.dropped]
+        lost += [Lost(f.node, f.start, f.stop, Status.CANCELLED, "") for f in self._flights if f.start < f.stop]
+        lost += [Lost(name, branch, branch + 1, Status.CANCELLED, "") for name, branch in waiting]
+        self._emit(lost)
+
+
+def _failed(node: str, branch: int, attempt: int, failure: Failure) -> Finished:
+    """A branch that has failed without having come back from a worker."""
+    nothing = array("d", [0.0])
+    return Finished(
+        node, branch, bytes([Status.FAILED]), attempt, 0, nothing, nothing, array("q", [0]), (None,), {branch: failure}
+    )

@@ -6,19 +6,27 @@ from concurrent.futures import Future
 
 from ..core.batch import Batch
 from .base import Blobs, Deliver
+from .capture import Capture
+from .page import Status
 from .worker import Bench
 
 
 class Sequential:
     """For tests, debugging and pipelines inside steps. It cannot kill a branch, nor outlive one that exits."""
 
+    name = "sequential"
     slots = 1
+    can_kill = False
     immediate = True
 
     def __init__(self, deliver: Deliver) -> None:
-        self._bench = Bench(lambda _, event: deliver(event), at_home=True)
+        self._bench = Bench(lambda _, message, __: deliver(message), Capture())
 
-    def submit(self, batch: Batch, blobs: Blobs) -> Future[None]:
+    def room(self) -> int:
+        """One: submit returns when the batch has ended."""
+        return 1
+
+    def submit(self, batch: Batch, blobs: Blobs, seconds: float | None) -> Future[None]:  # noqa: ARG002
         """Run a batch now. A KeyboardInterrupt passes through."""
         future: Future[None] = Future()
         self._bench.receive({key: blobs[key] for key in batch.blobs})
@@ -26,7 +34,14 @@ class Sequential:
         future.set_result(None)
         return future
 
-    def kill(self) -> None:
+    def release(self, number: int) -> None:
+        """Nothing runs but in submit."""
+
+    def running(self, number: int) -> Status | None:  # noqa: ARG002
+        """Nothing runs but in submit."""
+        return None
+
+    def kill(self, number: int) -> None:
         """Nothing runs but in submit."""
 
     def shutdown(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.batch import Hole
+from ..core.batch import Column, Hole
 from ..core.expand import Shape, Source, combine, items_of, label_fields
 from ..core.record import Record
 from ..core.seal import Packed, Ref, Stored, Unsendable, rebuild, seal, unsendable
@@ -81,16 +81,22 @@ class Values:
                 args.append(value)
         return args, kwargs
 
-    def items(self, arguments: tuple[Argument, ...], shape: Shape, branch: int) -> tuple[Any, ...]:
-        """A branch's value for each mapped argument, as sent. Raises CannotSend."""
-        found = []
-        for mapped, argument in enumerate(argument for argument in arguments if argument.mapped):
-            position = shape.item(mapped, branch)
-            if isinstance(argument.value, Ref):
-                found.append(self._packed(Ref(argument.value.node, position, argument.value.output)))
-            else:
-                found.append(self.ready(argument.value.values[position]))
-        return tuple(found)
+    def columns(self, arguments: tuple[Argument, ...], shape: Shape, start: int, stop: int) -> tuple[Column, ...]:
+        """The values of branches from start up to stop for each mapped argument, as sent. Raises CannotSend."""
+        mapped = (argument.value for argument in arguments if argument.mapped)
+        return tuple(self._column(value, shape, position, start, stop) for position, value in enumerate(mapped))
+
+    def _column(self, value: Any, shape: Shape, position: int, start: int, stop: int) -> Column:
+        stride, length = shape.strides[position]
+        if stride == 1 and stop <= length:
+            wanted: Any = slice(start, stop)
+        else:
+            wanted = [shape.item(position, branch) for branch in range(start, stop)]
+        if isinstance(value, Ref):
+            return Column("packed", _picked(self._record.nodes[value.node].outputs, wanted), value.output)
+        if value.plain:
+            return Column("plain", _picked(value.values, wanted))
+        return Column("sealed", tuple(self.ready(item) for item in _picked(value.values, wanted)))
 
     def ready(self, sealed: Any) -> Any:
         """A sealed value with its references replaced by the outputs they refer to. Raises CannotSend."""
@@ -142,6 +148,10 @@ class Values:
             )
         sealed = self.seal(node, Argument(argument.name, items, argument.keyword, mapped=True))
         return replace(argument, value=sealed.value)
+
+
+def _picked(values: Sequence[Any], wanted: Any) -> tuple[Any, ...]:
+    return tuple(values[wanted]) if isinstance(wanted, slice) else tuple(values[i] for i in wanted)
 
 
 def opener(record: Record, artifacts: Artifacts) -> Callable[[Any], Any]:

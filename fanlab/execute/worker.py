@@ -1,27 +1,26 @@
 """What runs inside a worker: open the inputs, call the step, store the outputs, tell what happened.
 
-It is imported by every worker process, so it imports core, store and errors only.
+Every worker process pays for its imports: core, store, errors, and its own helpers page and capture.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
+import logging
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
 import traceback
+import warnings
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing.connection import Client, Connection
 from typing import Any
 
 import cloudpickle
 
-from ..core.batch import Batch, BatchDone, Hole, RunHeader
+from ..core.batch import Answer, Batch, BatchDone, BatchReleased, Column, Hole, RunHeader
 from ..core.context import RUNNING, Running
 from ..core.events import Event, Failure, Finished, Frame, Logged, Progressed, Started, Status
 from ..core.seal import Packed, Stored, rebuild
@@ -29,7 +28,9 @@ from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, listed
 from ..place import PACKAGE
 from ..store.artifacts import Artifacts
-from ..store.codecs import pack, type_name
+from ..store.codecs import pack, pack_scalar, type_name
+from .capture import Capture, end_lines
+from .page import Page
 
 try:
     import resource
@@ -40,7 +41,7 @@ TELL_SECONDS = 0.05  # how often a batch of short branches tells what has finish
 _BLOBS_KEPT = 256
 _LARGEST_EXCEPTION = 1 << 20  # bytes; a larger one travels as its message only
 
-Tell = Callable[[str, Event | BatchDone], None]
+Tell = Callable[[str, Event | Answer, bool], None]  # the run, what happened, whether it has to be told now
 
 
 class MissingBlob(Exception):  # noqa: N818
@@ -50,13 +51,16 @@ class MissingBlob(Exception):  # noqa: N818
 class Bench:
     """Runs batches one at a time and remembers what they share."""
 
-    def __init__(self, tell: Tell, *, at_home: bool) -> None:
-        self._tell = tell
+    def __init__(self, tell: Tell, capture: Capture, page: Page | None = None, *, at_home: bool = True) -> None:
+        self.tell, self.capture, self.page = tell, capture, page
         self._at_home = at_home  # in the kernel itself: its directory and path are right already
         self._blobs: dict[bytes, bytes] = {}
         self._opened: dict[bytes, Any] = {}
         self._entered: bytes | None = None
         self._stores: dict[str, Artifacts] = {}
+        self._lock = threading.Lock()
+        self._limits: dict[int, int] = {}  # of batches that were asked back: the first branch not to be started
+        self._at: tuple[Batch, int] | None = None  # the batch that runs and the branch that it has got to
 
     def receive(self, blobs: Mapping[bytes, bytes]) -> None:
         """Take in bytes that batches will refer to. The oldest are forgotten; they are sent again when needed."""
@@ -80,14 +84,38 @@ class Bench:
             _Work(self, batch, header, artifacts).run()
         finally:
             RECORDER.reset(recorder)
-        self._tell(batch.run, BatchDone(batch.number))
+            if self.page is not None:
+                self.page.idle()
+        self.tell(batch.run, BatchDone(batch.number), True)
 
-    def tell(self, run: str, event: Event) -> None:
-        """Tell the run of an event."""
-        self._tell(run, event)
+    def advance(self, batch: Batch, branch: int, now: float) -> bool:
+        """Go on to a branch, unless it has been asked back."""
+        with self._lock:
+            if branch >= self._limits.get(batch.number, branch + 1):
+                return False
+            self._at = (batch, branch)
+        if self.page is not None:
+            self.page.write(batch.number, branch, now)
+        return True
 
-    def function(self, batch: Batch) -> Callable[..., Any]:
-        """The batch's function, opened once. Raises CannotSend if it cannot be."""
+    def ended(self, batch: Batch) -> None:
+        """Nothing of a batch can be asked back any more."""
+        with self._lock:
+            self._at = None
+            self._limits.pop(batch.number, None)
+
+    def release(self, run: str, number: int) -> None:
+        """Give back what has not been started of a batch: the one that runs, or one that has not arrived yet."""
+        with self._lock:
+            if number in self._limits:
+                return
+            running = self._at is not None and self._at[0].number == number
+            start = self._at[1] + 1 if running and self._at is not None else 0
+            self._limits[number] = start
+        self.tell(run, BatchReleased(number, start), True)
+
+    def function(self, batch: Batch) -> tuple[Callable[..., Any], Any]:
+        """The batch's function, and what it retries on; opened once. Raises CannotSend if it cannot be."""
         try:
             return self._open(batch.code)  # type: ignore[no-any-return]
         except Exception as error:
@@ -110,71 +138,72 @@ class _Work:
     """One batch being run: columns that fill up, told every so often."""
 
     def __init__(self, bench: Bench, batch: Batch, header: RunHeader, artifacts: Artifacts) -> None:
-        self._bench, self._batch, self._header, self._artifacts = bench, batch, header, artifacts
+        self._bench, self._batch, self._artifacts = bench, batch, artifacts
         self._pid = os.getpid()
-        self._branch = self._untold = batch.start
+        self._running = Running(header, batch, self._progress)
+        self._untold = batch.start
         self._clear()
 
     def run(self) -> None:
-        """Run the branches in order."""
-        batch = self._batch
-        with captured(self._log):
-            mark = time.time()
-            self._start(mark)
-            try:
-                for offset, items in enumerate(batch.items):
-                    self._branch = batch.start + offset
+        """Run the branches in order, up to the first that has been asked back."""
+        batch, bench = self._batch, self._bench
+        token = RUNNING.set(self._running)
+        try:
+            with bench.capture.to(self._log):
+                mark = 0.0
+                for branch in range(batch.start, batch.start + batch.size):
                     begun = time.time()
+                    if not bench.advance(batch, branch, time.monotonic()):
+                        break
+                    self._running.branch = branch
                     if begun - mark > TELL_SECONDS:
                         self._flush()
-                        self._start(begun)
+                        bench.tell(batch.run, Started(batch.node, branch, batch.attempt, self._pid, begun), True)
+                        _reset_peak()
                         mark = begun
-                    self._one(offset, items, begun)
-            finally:  # an interrupt loses no finished branch
-                self._flush()
+                    self._one(branch, begun)
+        finally:  # an interrupt loses no finished branch
+            RUNNING.reset(token)
+            bench.ended(batch)
+            self._flush()
 
-    def _one(self, offset: int, items: tuple[Any, ...], begun: float) -> None:
-        batch = self._batch
-        label = batch.labels[offset] if batch.labels is not None else None
-        running = Running(
-            self._header,
-            batch.node,
-            self._branch,
-            batch.node if label is None else f"{batch.node}[{label}]",
-            None if label is None else batch.keys[offset],
-            batch.attempt,
-            self._progress,
-        )
-        token = RUNNING.set(running)
+    def _one(self, branch: int, begun: float) -> None:
         outputs: bytes | None = None
         try:
-            outputs = self._call(items)
+            outputs = self._call(branch - self._batch.start)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a step raises is its failure)
-            self._failures[self._branch] = failure_of(error)
-        finally:
-            RUNNING.reset(token)
-            _flush_lines()
-        if running.metadata:
-            self._metadata[self._branch] = running.metadata
+            self._failures[branch] = failure_of(error, self._retry_on())
+        end_lines()
+        if self._running.metadata:
+            self._metadata[branch] = self._running.metadata
+            self._running.metadata = {}
         self._statuses.append(Status.FAILED if outputs is None else Status.COMPLETED)
         self._outputs.append(outputs)
         self._begun.append(begun)
         self._ended.append(time.time())
         self._peaks.append(_peak_kb())
 
-    def _call(self, items: tuple[Any, ...]) -> bytes:
+    def _call(self, offset: int) -> bytes:
         batch = self._batch
-        function = self._bench.function(batch)
+        function, _ = self._bench.function(batch)
         args, kwargs = self._bench.shared(batch)
+        opened = [self._value(position, sealed, offset) for position, sealed in enumerate(args)]
+        named = {name: self._value(name, sealed, offset) for name, sealed in kwargs.items()}
+        value = function(*opened, **named)
+        if len(batch.outputs) == 1:
+            return pack_scalar(batch.outputs[0], value) or pack({batch.outputs[0]: self._keep(value)})
+        return pack(self._keep_each(value))
 
-        def value(name: object, sealed: Any) -> Any:
-            return self._open(name, items[sealed.position] if isinstance(sealed, Hole) else sealed)
+    def _value(self, name: object, sealed: Any, offset: int) -> Any:
+        """One argument of a branch, opened anew, so that a change in place stays in the branch."""
+        if isinstance(sealed, Hole):
+            column: Column = self._batch.columns[sealed.position]
+            sealed = column.values[offset]
+            if column.kind == "plain":
+                return sealed
+            if column.kind == "packed":
+                sealed = Packed(sealed, column.output)
 
-        opened = [value(position, sealed) for position, sealed in enumerate(args)]
-        named = {name: value(name, sealed) for name, sealed in kwargs.items()}
-        return pack(self._store(function(*opened, **named)))
-
-    def _open(self, name: object, sealed: Any) -> Any:
         def leaf(found: Any) -> Any:
             if isinstance(found, Packed):
                 return self._artifacts.value(found)
@@ -191,10 +220,8 @@ class _Work:
                 do="make its class importable from the notebook's folder, or pass plain data",
             ) from error
 
-    def _store(self, value: Any) -> dict[str, Any]:
+    def _keep_each(self, value: Any) -> dict[str, Stored]:
         batch = self._batch
-        if len(batch.outputs) == 1:
-            return {batch.outputs[0]: self._keep(value)}
         count = len(value) if isinstance(value, (tuple, list)) else None
         if count != len(batch.outputs):
             held = type_name(value) if count is None else f"{type_name(value)} of {count}"
@@ -204,7 +231,7 @@ class _Work:
             )
         return {name: self._keep(item) for name, item in zip(batch.outputs, value, strict=True)}
 
-    def _keep(self, value: Any) -> Any:
+    def _keep(self, value: Any) -> Stored:
         try:
             return self._artifacts.put(value, f"of '{self._batch.node}'")
         except FanlabError:
@@ -215,15 +242,19 @@ class _Work:
                 do="return data that can be pickled: lists instead of generators, no open files, locks or connections",
             ) from error
 
-    def _start(self, now: float) -> None:
-        batch = self._batch
-        self._bench.tell(batch.run, Started(batch.node, self._branch, batch.attempt, self._pid, now))
+    def _retry_on(self) -> Any:
+        try:
+            return self._bench.function(self._batch)[1]
+        except CannotSend:
+            return ()
 
     def _log(self, stream: str, text: str) -> None:
-        self._bench.tell(self._batch.run, Logged(self._batch.node, self._branch, stream, text, time.time()))
+        logged = Logged(self._batch.node, self._running.branch, stream, text, time.time())
+        self._bench.tell(self._batch.run, logged, False)
 
     def _progress(self, done: float, total: float | None) -> None:
-        self._bench.tell(self._batch.run, Progressed(self._batch.node, self._branch, done, total))
+        progressed = Progressed(self._batch.node, self._running.branch, done, total)
+        self._bench.tell(self._batch.run, progressed, False)
 
     def _clear(self) -> None:
         self._statuses = bytearray()
@@ -242,10 +273,10 @@ class _Work:
         )  # fmt: skip
         self._untold += len(self._statuses)
         self._clear()
-        self._bench.tell(batch.run, finished)
+        self._bench.tell(batch.run, finished, False)
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
     """An exception as data: its frames outside fanlab, and itself where it can be pickled."""
     frames = tuple(
         Frame(found.filename, found.lineno or 0, found.name, found.line or "")
@@ -262,146 +293,40 @@ def failure_of(error: BaseException) -> Failure:
         pickled = None
     if pickled is not None and len(pickled) > _LARGEST_EXCEPTION:
         pickled = None
-    return Failure(type(error).__qualname__, message, frames, pickled)
-
-
-class _Lines(io.TextIOBase):
-    """Stands in for a stream: whole lines go to `target` while one is set, everything else to the real stream."""
-
-    def __init__(self, name: str, real: Any) -> None:
-        self._name, self._real, self._held = name, real, ""
-        self.target: Callable[[str, str], None] | None = None
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8"
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        if self.target is None:
-            if self._real is not None:
-                self._real.write(text)
-            return len(text)
-        *lines, self._held = (self._held + text).split("\n")
-        for line in lines:
-            self.target(self._name, line.rstrip("\r").rpartition("\r")[2])
-        return len(text)
-
-    def end(self) -> None:
-        """Send a line that has no end yet."""
-        if self._held and self.target is not None:
-            self.target(self._name, self._held.rpartition("\r")[2])
-        self._held = ""
-
-    def fileno(self) -> int:
-        return int(self._real.fileno())
-
-
-@contextmanager
-def captured(target: Callable[[str, str], None]) -> Iterator[None]:
-    """Send what is written to stdout and stderr to `target`, a line at a time."""
-    before = sys.stdout, sys.stderr
-    streams = []
-    for name, stream in zip(("stdout", "stderr"), before, strict=True):
-        lines = stream if isinstance(stream, _Lines) and stream.target is None else _Lines(name, stream)
-        lines.target = target
-        streams.append(lines)
-    sys.stdout, sys.stderr = streams
-    try:
-        yield
-    finally:
-        for lines in streams:
-            lines.end()
-            lines.target = None
-        sys.stdout, sys.stderr = before
-
-
-def _flush_lines() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, _Lines):
-            stream.end()
+    return Failure(type(error).__qualname__, message, frames, pickled, isinstance(error, retry_on))
 
 
 def _peak_kb() -> int:
     return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def _reset_peak() -> None:
+    """Let the peak begin anew (Linux, proc(5): "5" resets the high-water mark). Too slow for every short branch."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
 def _enter(header: RunHeader) -> None:
-    """Take over the kernel's working directory, environment and path, which a warm worker has from its start."""
+    """Take over what a warm worker has from its start: directory, environment, path, logging level, warning filters."""
     os.chdir(header.directory)
     sys.path[:] = header.path
-    for name in set(os.environ) - {name for name, _ in header.environment}:
+    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    environment = {**kept, **dict(header.environment)}
+    for name in set(os.environ) - set(environment):
         del os.environ[name]
-    os.environ.update(header.environment)
+    os.environ.update(environment)
+    logging.getLogger().setLevel(header.log_level)
+    warnings.filters[:] = list(header.warning_filters)  # type: ignore[index]
+    warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
 
 
-class Sender:
-    """A worker's end of the channel: the first event goes at once, those that follow within 20 ms together."""
-
-    PAUSE_SECONDS = 0.02
-
-    def __init__(self, connection: Connection[Any, Any]) -> None:
-        self._connection = connection
-        self._held: list[tuple[str, Event | BatchDone]] = []
-        self._lock = threading.Lock()
-        self._filled = threading.Event()
-        threading.Thread(target=self._send_often, name="fanlab-sender", daemon=True).start()
-        threading.Thread(target=self._watch, name="fanlab-watch", daemon=True).start()
-
-    def tell(self, run: str, event: Event | BatchDone) -> None:
-        """Send an event soon, and at once with all before it where it says that something ended."""
-        self._held.append((run, event))
-        if isinstance(event, (BatchDone, Started)):
-            self.flush()
-        else:
-            self._filled.set()
-
-    def flush(self) -> None:
-        """Send what is held."""
-        with self._lock:
-            held, self._held = self._held, []
-            if held:
-                self._connection.send_bytes(cloudpickle.dumps(held, 5))
-
-    def _send_often(self) -> None:
-        while True:
-            self._filled.wait()
-            self._filled.clear()
-            self.flush()
-            time.sleep(self.PAUSE_SECONDS)
-
-    def _watch(self) -> None:
-        """The kernel never sends anything here: an end of the stream means that it is gone."""
+def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
+    """Those of the kernel's warning filters that can travel."""
+    found = []
+    for entry in filters:
         try:
-            self._connection.recv_bytes()
-        except (EOFError, OSError):
-            os._exit(1)
-
-
-_bench: Bench | None = None
-
-
-def begin(address: str, key: bytes, slot: int) -> None:
-    """Set a worker process up: called once in it, before its first batch."""
-    global _bench
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the kernel ends us
-    connection = Client(address, authkey=key)
-    connection.send_bytes(pickle.dumps((slot, os.getpid()), 5))
-    sys.stdout, sys.stderr = _Lines("stdout", sys.stdout), _Lines("stderr", sys.stderr)
-    _bench = Bench(Sender(connection).tell, at_home=False)
-
-
-def ready() -> int:
-    """The worker's process id; submitted to have it started."""
-    return os.getpid()
-
-
-def run_batch(payload: bytes) -> None:
-    """Run a pickled (Batch, blobs) in a worker process."""
-    if _bench is None:
-        raise MissingBlob
-    batch, blobs = pickle.loads(payload)
-    _bench.receive(blobs)
-    _bench.run(batch)
+            cloudpickle.dumps(entry, 5)
+        except Exception:  # noqa: BLE001 (a filter for a class that cannot travel cannot meet it there)
+            continue
+        found.append(entry)
+    return tuple(found)

@@ -51,7 +51,7 @@ def _store() -> str:
 
 def _workers() -> str:
     from ..execute.backends import workers
-    from ..execute.loky import probe
+    from ..execute.slots import probe
 
     count = workers(None)
     return f"{count} by default; one answered as process {probe()}"

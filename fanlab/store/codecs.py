@@ -15,7 +15,7 @@ from ..core.seal import Piece, Stored, is_scalar
 # Above this many bytes a file is faster than a database row (crossing measured near 50 kB).
 INLINE_BYTES = 64 * 1024
 _BUFFER_BYTES = 4096  # a smaller buffer stays in the pickle: a page of its own would cost more than it saves
-_FAST = (type(None), bool, int, float, str)
+_FAST = {type(None): "NoneType", bool: "bool", int: "int", float: "float", str: "str"}
 
 
 def dump(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -66,6 +66,20 @@ def digest(body: bytes | memoryview, buffers: list[memoryview] | None = None) ->
 def pack(outputs: Mapping[str, Stored]) -> bytes:
     """A branch's outputs as one row's bytes, opaque to all who only pass them on."""
     return pickle.dumps(tuple((name, *stored) for name, stored in outputs.items()), 5)
+
+
+def pack_scalar(name: str, value: Any) -> bytes | None:
+    """What `pack` makes of one plain value, in a third of the time; None for any other value.
+
+    Most of the time of a very short branch would go there otherwise.
+    """
+    if type(value) not in _FAST:
+        return None
+    body = pickle.dumps(value, 5)
+    if len(body) > INLINE_BYTES:
+        return None
+    row = (name, _FAST[type(value)], len(body), xxhash.xxh3_128_hexdigest(body), body, ())
+    return pickle.dumps((row,), 5)
 
 
 def unpack(packed: bytes) -> dict[str, Stored]:

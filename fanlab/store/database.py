@@ -6,13 +6,11 @@ import contextlib
 import os
 import pickle
 import sqlite3
-from array import array
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import cloudpickle
 
-from ..core.events import Event, Expanded, Finished, Logged, Lost, NodeInfo, RunEnded, RunStarted, Status
+from ..core.events import Event, Progressed, RunEnded, RunStarted, Started
 from ..core.record import Record
 from ..errors import NotFound, StoreError, near
 from . import location
@@ -21,15 +19,9 @@ from .artifacts import Artifacts
 VERSION = 1
 _SCHEMA = """
 create table runs(number integer primary key, id text unique, name text unique, pipeline text, status text,
-  started blob, start real, end real, process integer);
+  start real, end real, process integer);
 create index runs_by_pipeline on runs(pipeline, start);
-create table nodes(run integer, position integer, info blob, shape blob, status integer, because text, failure blob,
-  primary key(run, position)) without rowid;
-create table branches(run integer, node integer, branch integer, status integer, attempt integer, worker integer,
-  begun real, ended real, peak integer, outputs blob, failure blob, metadata blob, because text,
-  primary key(run, node, branch)) without rowid;
-create table logs(run integer, node integer, branch integer, stream text, text text, time real);
-create index logs_by_run on logs(run);
+create table events(run integer, position integer, events blob, primary key(run, position)) without rowid;
 """
 
 
@@ -41,6 +33,7 @@ class Store:
         location.prepare(self.root)
         self.artifacts = Artifacts(self.root)
         self._database = self._open()
+        self._open_runs: dict[str, list[int]] = {}  # of each run that is written: its number and its next position
 
     def _open(self) -> sqlite3.Connection:
         path = os.path.join(self.root, "runs.sqlite")
@@ -77,13 +70,19 @@ class Store:
         """Give the database back."""
         self._database.close()
 
-    def write(self, run: str, events: Iterable[Event]) -> None:
-        """Keep events of a run, in one transaction: they are on disk when this returns."""
+    def write(self, run: str, events: Sequence[Event]) -> None:
+        """Keep events of a run, in one transaction: they are on disk when this returns.
+
+        A run is kept as what happened in it, a row for each call of this, since a row for each branch
+        took more time than all the rest of a run of many short ones.
+        """
+        kept = [event for event in events if not isinstance(event, (Started, Progressed))]
+        if not kept:
+            return
         try:
             self._database.execute("begin immediate")
             try:
-                for event in events:
-                    self._write(run, event)
+                self._write(run, kept)
             except BaseException:
                 self._database.execute("rollback")
                 raise
@@ -134,10 +133,10 @@ class Store:
         )
 
     def delete(self, number: int) -> None:
-        """Forget a run and its branches. Its artifacts stay: other runs may hold equal values."""
+        """Forget a run. Its artifacts stay: other runs may hold equal values."""
         self._database.execute("begin immediate")
-        for table, column in (("branches", "run"), ("nodes", "run"), ("logs", "run"), ("runs", "number")):
-            self._database.execute(f"delete from {table} where {column} = ?", (number,))
+        self._database.execute("delete from events where run = ?", (number,))
+        self._database.execute("delete from runs where number = ?", (number,))
         self._database.execute("commit")
 
     def record(self, number: int) -> Record:
@@ -145,135 +144,38 @@ class Store:
         record = Record()
         for event in self.events(number):
             record.apply(event)
-        (process,) = self._database.execute("select process from runs where number = ?", (number,)).fetchone()
-        record.status = _honest(record.status, process)
+        record.status = _honest(record.status, record.process)
         return record
 
     def events(self, number: int) -> Iterator[Event]:
-        """What is kept of a run's events, in an order in which they can be replayed."""
-        row = self._database.execute("select started, status, end from runs where number = ?", (number,)).fetchone()
-        started, status, end = row
-        nodes = self._database.execute(
-            "select info, shape, status, because, failure from nodes where run = ? order by position", (number,)
-        ).fetchall()
-        begun: RunStarted = pickle.loads(started)
-        infos: list[NodeInfo] = [pickle.loads(info) for info, *_ in nodes]
-        yield RunStarted(
-            begun.id,
-            begun.name,
-            begun.pipeline,
-            begun.parameters,
-            tuple(infos),
-            begun.returned,
-            begun.time,
-            begun.process,
-        )
-        for info, (_, shape, lost, because, failure) in zip(infos, nodes, strict=True):
-            if shape is not None:
-                yield pickle.loads(shape)
-            elif lost is not None:
-                yield Lost(info.name, 0, None, Status(lost), because, _opened(failure))
-        yield from self._branch_events(number, [info.name for info in infos])
-        if status != "running":
-            yield RunEnded(status, end)
+        """What happened in a run, in order."""
+        rows = self._database.execute("select events from events where run = ? order by position", (number,))
+        for (blob,) in rows:
+            yield from pickle.loads(blob)
 
-    def _branch_events(self, number: int, names: list[str]) -> Iterator[Event]:
-        rows = self._database.execute(
-            "select node, branch, status, attempt, worker, begun, ended, peak, outputs, failure, metadata, because"
-            " from branches where run = ? order by node, branch",
-            (number,),
-        )
-        for node, branch, status, attempt, worker, begun, ended, peak, outputs, failure, metadata, because in rows:
-            if because is not None:
-                yield Lost(names[node], branch, branch + 1, Status(status), because)
-                continue
-            yield Finished(
-                names[node], branch, bytes([status]), attempt, worker, array("d", [begun]), array("d", [ended]),
-                array("q", [peak]), (outputs,),
-                {branch: _opened(failure)} if failure else {},
-                {branch: pickle.loads(metadata)} if metadata else {},
-            )  # fmt: skip
-        logs = self._database.execute(
-            "select node, branch, stream, text, time from logs where run = ? order by rowid", (number,)
-        )
-        for node, branch, stream, text, when in logs:
-            yield Logged(names[node], branch, stream, text, when)
-
-    def _write(self, run: str, event: Event) -> None:
-        match event:
-            case Finished():
-                self._write_finished(run, event)
-            case Logged(node, branch, stream, text, when):
-                number, position = self._position(run, node)
-                self._database.execute(
-                    "insert into logs values(?,?,?,?,?,?)", (number, position, branch, stream, text, when)
+    def _write(self, run: str, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, RunStarted):
+                cursor = self._database.execute(
+                    "insert into runs(id, name, pipeline, status, start, process) values(?,?,?,?,?,?)",
+                    (event.id, event.name, event.pipeline, "running", event.time, event.process),
                 )
-            case Expanded(node):
-                number, position = self._position(run, node)
+                self._open_runs[run] = [cursor.lastrowid or 0, 0]
+            elif isinstance(event, RunEnded):
                 self._database.execute(
-                    "update nodes set shape = ? where run = ? and position = ?", (_closed(event), number, position)
+                    "update runs set status = ?, end = ? where id = ?", (event.status, event.time, run)
                 )
-            case Lost():
-                self._write_lost(run, event)
-            case RunStarted():
-                self._begin(event)
-            case RunEnded(status, when):
-                self._database.execute("update runs set status = ?, end = ? where id = ?", (status, when, run))
-
-    def _begin(self, event: RunStarted) -> None:
-        bare = RunStarted(
-            event.id, event.name, event.pipeline, event.parameters, (), event.returned, event.time, event.process
-        )
-        cursor = self._database.execute(
-            "insert into runs(id, name, pipeline, status, started, start, process) values(?,?,?,?,?,?,?)",
-            (event.id, event.name, event.pipeline, "running", _closed(bare), event.time, event.process),
-        )
-        number = cursor.lastrowid
-        rows = ((number, position, _closed(info)) for position, info in enumerate(event.nodes))
-        self._database.executemany("insert into nodes(run, position, info) values(?,?,?)", rows)
-        self._positions = {event.id: (number, {info.name: i for i, info in enumerate(event.nodes)})}
-
-    _positions: dict[str, tuple[int | None, dict[str, int]]]
-
-    def _position(self, run: str, node: str) -> tuple[int | None, int]:
-        number, positions = self._positions[run]
-        return number, positions[node]
-
-    def _write_finished(self, run: str, event: Finished) -> None:
-        number, position = self._position(run, event.node)
-        failures, metadata = event.failures, event.metadata
-        columns = zip(event.statuses, event.begun, event.ended, event.peaks, event.outputs, strict=True)
-        rows = (
-            (
-                number, position, branch, status, event.attempt, event.worker, begun, ended, peak, outputs,
-                _closed(failures[branch]) if branch in failures else None,
-                _closed(metadata[branch]) if branch in metadata else None,
-            )
-            for branch, (status, begun, ended, peak, outputs) in enumerate(columns, event.start)
-        )  # fmt: skip
-        self._database.executemany("insert or replace into branches values(?,?,?,?,?,?,?,?,?,?,?,?,null)", rows)
-
-    def _write_lost(self, run: str, event: Lost) -> None:
-        number, position = self._position(run, event.node)
-        if event.stop is None:
-            self._database.execute(
-                "update nodes set status = ?, because = ?, failure = ? where run = ? and position = ?",
-                (event.status, event.because, _closed(event.failure) if event.failure else None, number, position),
-            )
-            return
-        rows = ((number, position, branch, event.status, event.because) for branch in range(event.start, event.stop))
-        self._database.executemany(
-            "insert or replace into branches(run, node, branch, status, because) values(?,?,?,?,?)", rows
-        )
+        place = self._open_runs[run]
+        self._database.execute("insert into events values(?,?,?)", (*place, _closed(events)))
+        place[1] += 1
 
 
-def _closed(value: Any) -> bytes:
-    closed: bytes = cloudpickle.dumps(value, 5)
-    return closed
-
-
-def _opened(blob: bytes | None) -> Any:
-    return pickle.loads(blob) if blob is not None else None
+def _closed(events: Sequence[Event]) -> bytes:
+    try:
+        blob = pickle.dumps(events, 5)
+    except Exception:  # noqa: BLE001 (a key or NamedTuple of the notebook's own; cloudpickle takes it by value)
+        blob = b"__main__"
+    return cloudpickle.dumps(events, 5) if b"__main__" in blob else blob
 
 
 def _honest(status: str, process: int) -> str:

@@ -1,0 +1,150 @@
+"""What a branch writes, line by line: stdout, stderr, logging and warnings, in whatever thread it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Target = Callable[[str, str], None]  # takes the stream's name and one line
+
+
+class _Targets(threading.local):
+    """Where this thread's lines go."""
+
+    target: Target | None = None
+
+
+class Capture:
+    """Stands in for the process's streams while branches run; threads that run none write where they always did."""
+
+    def __init__(self, *, whole_process: bool = False) -> None:
+        self._whole = whole_process  # in a worker, threads that a step starts belong to its branch
+        self._here = _Targets()
+        self._shared: Target | None = None
+        self._users = 0
+        self._lock = threading.Lock()
+        self._handler = _LogHandler(self)
+
+    def target(self) -> Target | None:
+        """Where lines of the current thread go; None: to the real streams."""
+        return self._here.target or (self._shared if self._whole else None)
+
+    @contextlib.contextmanager
+    def to(self, target: Target) -> Iterator[None]:
+        """Send this thread's lines to `target`."""
+        before = self._here.target, self._shared
+        self._here.target = self._shared = target
+        self._enter()
+        try:
+            yield
+        finally:
+            end_lines()
+            self._leave()
+            self._here.target, self._shared = before
+
+    def _enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._streams = sys.stdout, sys.stderr
+                sys.stdout, sys.stderr = _Lines("stdout", sys.stdout, self), _Lines("stderr", sys.stderr, self)
+                self._show = warnings.showwarning
+                warnings.showwarning = self._warned
+                logging.getLogger().addHandler(self._handler)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.stdout, sys.stderr = self._streams
+                warnings.showwarning = self._show
+                logging.getLogger().removeHandler(self._handler)
+
+    def _warned(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        target = self.target()
+        if target is None or file is not None:
+            self._show(message, category, filename, lineno, file, line)
+        else:
+            target("warning", f"{filename}:{lineno}: {category.__name__}: {message}")
+
+
+class _LogHandler(logging.Handler):
+    """Sends log records of a branch to its log; those of other threads find their own handlers."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        target = self._capture.target()
+        if target is not None:
+            for line in self.format(record).splitlines():
+                target("logging", line)
+
+
+class _Lines(io.TextIOBase):
+    """Stands in for a stream: whole lines of a branch go to its target, everything else to the real stream."""
+
+    def __init__(self, name: str, real: Any, capture: Capture) -> None:
+        self._name, self._real, self._capture = name, real, capture
+        self._held: dict[int, str] = {}  # by thread: a line that has no end yet
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._real, "encoding", None) or "utf-8"
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        target = self._capture.target()
+        if target is None:
+            if self._real is not None:
+                self._real.write(text)
+            return len(text)
+        thread = threading.get_ident()
+        *lines, rest = (self._held.pop(thread, "") + text).split("\n")
+        for line in lines:
+            target(self._name, line.rstrip("\r").rpartition("\r")[2])  # a progress bar's last state
+        if rest:
+            self._held[thread] = rest
+        return len(text)
+
+    def end(self) -> None:
+        """Send a line of this thread that has no end yet."""
+        rest = self._held.pop(threading.get_ident(), "")
+        target = self._capture.target()
+        if rest and target is not None:
+            target(self._name, rest.rpartition("\r")[2])
+
+    def flush(self) -> None:
+        if self._real is not None and self._capture.target() is None:
+            self._real.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return int(self._real.fileno())
+
+
+def end_lines() -> None:
+    """Send what this thread has written without an end of line: called after each branch."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _Lines) and stream._held:
+            stream.end()

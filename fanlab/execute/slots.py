@@ -1,0 +1,171 @@
+"""The worker processes of this kernel: one one-worker loky executor a slot, so that a death costs one slot only."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor
+
+from ..core.pace import WAIT_SECONDS
+from . import process
+from .channel import Channel
+from .page import Page, Status
+
+IDLE_SECONDS = 300  # a worker that has had nothing to do for so long ends; joblib's own figure
+_NEVER = float("inf")
+
+
+class Slot:
+    """One worker process at a time, which bytes it has, and what it has been given."""
+
+    def __init__(self, index: int, channel: Channel, cores: int) -> None:
+        self.index, self._channel = index, channel
+        self.sent: set[bytes] = set()
+        self.batches: dict[int, float] = {}  # given to it and not ended: number to the time it should end
+        self.generation = 0  # how often it has been replaced
+        self.worker = 0  # process id; 0 until it has connected
+        self._last: tuple[int, Status | None] = (-1, None)  # what the worker of a generation ran when it was replaced
+        self._page: Page | None = None
+        self._cores = cores
+        self._pool = self._new()
+
+    def call(self, function: Any, *args: Any) -> Future[Any]:
+        """Have the worker call something; a new worker, if it has ended while it was idle."""
+        try:
+            return self._pool.submit(function, *args)  # type: ignore[no-any-return]
+        except RuntimeError:
+            self.replace()
+            return self._pool.submit(function, *args)  # type: ignore[no-any-return]
+
+    def greet(self, worker: int) -> None:
+        """A new worker process has begun: it has nothing yet."""
+        self._forget_page()
+        self.worker = worker
+        self.sent.clear()
+        with contextlib.suppress(OSError):
+            self._page = Page(process.page_path(self._channel.folder, worker))
+
+    def status(self, generation: int | None = None) -> Status | None:
+        """What the worker runs now; of the generation before, what it ran when it ended."""
+        if generation is not None and generation != self.generation:
+            return self._last[1] if self._last[0] == generation else None
+        return self._page.read() if self._page is not None else None
+
+    def replace(self) -> None:
+        """Start over with a new worker."""
+        self._last = (self.generation, self.status())
+        self.generation += 1
+        self.worker = 0
+        self._forget_page()
+        self.sent.clear()
+        self._pool = self._new()
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        if self.worker:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.worker, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the worker and the threads that serve it."""
+        self._pool.shutdown(wait=True, kill_workers=True)
+        self._forget_page()
+
+    def _forget_page(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:
+            page.close()
+
+    def _new(self) -> Any:
+        channel = self._channel
+        setup = (channel.address, channel.watch, channel.key, self.index, channel.folder)
+        # Each worker is one of many: libraries that start a thread for each core get their share of the cores.
+        env = {f"{name}_NUM_THREADS": str(self._cores) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
+        env = {name: os.environ.get(name, value) for name, value in env.items()}
+        return ProcessPoolExecutor(1, timeout=IDLE_SECONDS, initializer=process.begin, initargs=setup, env=env)
+
+
+class Slots:
+    """All slots of this process; its runs share them."""
+
+    def __init__(self) -> None:
+        self.channel = Channel(self._greet)
+        self.lock = threading.RLock()
+        self._slots: list[Slot] = []
+        self._process = os.getpid()
+
+    def first(self, count: int) -> list[Slot]:
+        """The first `count` slots, made if they are not there, their workers starting."""
+        with self.lock:
+            while len(self._slots) < count:
+                slot = Slot(len(self._slots), self.channel, max(1, joblib.cpu_count() // count))
+                self._slots.append(slot)
+                slot.call(process.ready)
+            return self._slots[:count]
+
+    def room(self, count: int) -> int:
+        """How many of the first `count` slots are idle, or should be in a moment and have nothing waiting."""
+        soon = time.monotonic() + WAIT_SECONDS
+        with self.lock:
+            return sum(
+                not slot.batches or (len(slot.batches) == 1 and next(iter(slot.batches.values())) < soon)
+                for slot in self.first(count)
+            )
+
+    def take(self, count: int, number: int, seconds: float | None) -> Slot:
+        """The slot among the first `count` that should be idle first; the batch is noted there."""
+        with self.lock:
+            slot = min(self.first(count), key=lambda slot: (len(slot.batches), max(slot.batches.values(), default=0.0)))
+            begins = max([time.monotonic(), *(end for end in slot.batches.values() if end != _NEVER)])
+            slot.batches[number] = begins + seconds if seconds is not None else _NEVER
+            return slot
+
+    def close(self) -> None:
+        """End all workers."""
+        if os.getpid() != self._process:  # a fork of the kernel: they are not ours to end
+            return
+        with self.lock:
+            slots, self._slots = self._slots, []
+        for slot in slots:
+            slot.kill()
+        for slot in slots:
+            slot.close()
+        self.channel.end()
+
+    def _greet(self, index: int, worker: int) -> None:
+        with self.lock:
+            if index < len(self._slots):
+                self._slots[index].greet(worker)
+
+
+_slots: Slots | None = None
+_lock = threading.Lock()
+
+
+def slots() -> Slots:
+    """This process's slots, made when first asked for."""
+    global _slots
+    with _lock:
+        if _slots is None:
+            _slots = Slots()
+            atexit.register(_slots.close)
+        return _slots
+
+
+def warm(count: int) -> None:
+    """Start workers in the background, to have them ready when a body has been traced."""
+    threading.Thread(target=lambda: slots().first(count), name="fanlab-warm", daemon=True).start()
+
+
+def probe() -> int:
+    """The process id of a worker, having started one if there was none. Raises what starting it raises."""
+    (slot,) = slots().first(1)
+    return int(slot.call(process.ready).result(timeout=60))
