@@ -1,0 +1,41 @@
+# Everything runs in .venv, which scripts/environment.sh makes with $(PYTHON) and keeps up to date with pyproject.toml.
+PYTHON ?= python3
+export PYTHON
+RUN := .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lab notebook clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+
+demo: ## run the quickstart notebook without a browser; its page is demo-output/quickstart.html
+	@scripts/environment.sh demo
+	.venv/bin/python scripts/demo.py
+
+test: ## run all tests, then compare the notebooks' outputs with a cold and a warm store
+	@scripts/environment.sh test
+	$(RUN) pytest -n auto -m "not kernel" fanlab tests
+	$(RUN) pytest -m kernel tests
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
+	$(RUN) pytest --nbval notebooks && $(RUN) pytest --nbval notebooks
+
+lint: ## check style, types and the import rule
+	@scripts/environment.sh lint
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	.venv/bin/lint-imports
+
+lab: ## open the quickstart notebook in JupyterLab
+	@scripts/environment.sh lab
+	$(RUN) jupyterlab notebooks/quickstart.ipynb
+
+notebook: ## run the notebooks again and save their outputs
+	@scripts/environment.sh demo
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
+	$(RUN) nbconvert --log-level=WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	    --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+
+clean: ## remove .venv and everything that was made by running things
+	rm -rf .venv demo-output .fanlab notebooks/.fanlab .*_cache

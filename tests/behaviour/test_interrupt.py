@@ -1,0 +1,83 @@
+"""Ctrl-C in a script: back at once, nothing left running, nothing lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fanlab.client import Client
+
+PROGRAM = """
+import pathlib
+import threading
+from fanlab import pipeline, step
+
+@step
+def nap(i):
+    pathlib.Path(f"started{i}").touch()
+    if i:
+        threading.Event().wait(60)
+    return i
+
+@pipeline(n_jobs=2)
+def naps():
+    return nap.map(range(5))
+
+try:
+    naps()
+except KeyboardInterrupt:
+    pathlib.Path("interrupted").write_text(naps.last_run.status)
+    raise
+"""
+
+
+def living(group):
+    """The processes of a process group, without those that have ended and were not asked about."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            state, _, pgrp = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == group and state != "Z":
+            found.append(int(entry))
+    return found
+
+
+@pytest.fixture
+def interrupted(tmp_path, until):
+    """A script that has been interrupted while two branches ran and one was done; its seconds and stderr."""
+    Path("program.py").write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, "program.py"], start_new_session=True, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    try:
+        until(lambda: os.path.exists("started1") and os.path.exists("started2"))
+        until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed")
+        begun = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        yield process, time.monotonic() - begun, errors
+    finally:
+        for left in living(process.pid):
+            os.kill(left, signal.SIGKILL)
+        process.wait()
+
+
+def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, until):
+    process, seconds, errors = interrupted
+    assert seconds < 3
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert errors.count("Traceback") == 1
+    assert process.returncode == -signal.SIGINT
+    until(lambda: not living(process.pid), 5)
+    assert Path("interrupted").read_text() == "cancelled"
+
+    run = Client().get_pipeline_run("naps")
+    assert run.status == "cancelled"
+    assert [found.status for found in run["nap"]] == ["completed", *["cancelled"] * 4]
+    assert run.steps["nap[0]"].load() == 0

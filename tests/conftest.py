@@ -1,0 +1,79 @@
+"""What all tests share: a store of their own, and ways to wait, to run scripts, and to read messages."""
+
+import os
+import runpy
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import fanlab
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path, monkeypatch):
+    """Every test works in a folder of its own, and so has a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FANLAB_STORE", raising=False)
+    yield
+    fanlab.configure(store=None)
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds and return what it gave; fail at the deadline."""
+
+    def until(condition, seconds=30):
+        limit = time.monotonic() + seconds
+        while True:
+            found = condition()
+            if found:
+                return found
+            if time.monotonic() > limit:
+                pytest.fail(f"not within {seconds} s: {condition}")
+            time.sleep(0.005)
+
+    return until
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run a program in a Python of its own, in this test's folder; its stdout. A failure shows its stderr."""
+
+    def python(source, timeout=60, env=None):
+        program = tmp_path / "program.py"
+        program.write_text(textwrap.dedent(source).lstrip("\n"))
+        done = subprocess.run(
+            [sys.executable, program],
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return python
+
+
+@pytest.fixture
+def refusal():
+    """Run a program that must raise one of fanlab's errors, and return the error's whole text.
+
+    The program is sweep.py; its first line is line 1. It has the public names without importing them.
+    """
+    public = {name: getattr(fanlab, name) for name in ("get_step_context", "pipeline", "step", "unmapped")}
+
+    def refusal(kind, source):
+        path = Path("sweep.py").absolute()
+        path.write_text(textwrap.dedent(source).lstrip("\n"))
+        with pytest.raises(kind) as caught:
+            runpy.run_path(str(path), init_globals=public)
+        assert type(caught.value) is kind
+        return str(caught.value)
+
+    return refusal
