@@ -28,6 +28,9 @@ class Capture:
         self._here = _Targets()
         self._shared: Target | None = None
         self._users = 0
+        self.held: dict[
+            tuple[str, int], str
+        ] = {}  # by stream and thread: what has been written of a line without its end
         self._lock = threading.Lock()
         self._handler = _LogHandler(self)
 
@@ -102,7 +105,6 @@ class _Lines(io.TextIOBase):
 
     def __init__(self, name: str, real: Any, capture: Capture) -> None:
         self._name, self._real, self._capture = name, real, capture
-        self._held: dict[int, str] = {}  # by thread: a line that has no end yet
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -117,17 +119,18 @@ class _Lines(io.TextIOBase):
             if self._real is not None:
                 self._real.write(text)
             return len(text)
-        thread = threading.get_ident()
-        *lines, rest = (self._held.pop(thread, "") + text).split("\n")
+        key = (self._name, threading.get_ident())
+        held = self._capture.held
+        *lines, rest = (held.pop(key, "") + text).split("\n")
         for line in lines:
             target(self._name, line.rstrip("\r").rpartition("\r")[2])  # a progress bar's last state
         if rest:
-            self._held[thread] = rest
+            held[key] = rest
         return len(text)
 
     def end(self) -> None:
         """Send a line of this thread that has no end yet."""
-        rest = self._held.pop(threading.get_ident(), "")
+        rest = self._capture.held.pop((self._name, threading.get_ident()), "")
         target = self._capture.target()
         if rest and target is not None:
             target(self._name, rest.rpartition("\r")[2])
@@ -146,5 +149,5 @@ class _Lines(io.TextIOBase):
 def end_lines() -> None:
     """Send what this thread has written without an end of line: called after each branch."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, _Lines) and stream._held:
+        if isinstance(stream, _Lines):
             stream.end()

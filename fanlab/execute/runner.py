@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..core.batch import BatchDone, BatchLost, BatchReleased
+from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased
 from ..core.events import (
     Event,
     Expanded,
@@ -30,7 +30,7 @@ from ..core.events import (
     Status,
 )
 from ..core.expand import CALL, Shape
-from ..core.graph import Graph
+from ..core.graph import Graph, Needs
 from ..core.pace import Pace
 from ..core.record import Record
 from ..core.schedule import Schedule
@@ -46,6 +46,7 @@ from .worker import failure_of
 
 PULSE_SECONDS = 0.1  # how long the loop waits at most before watchers may show something
 CLOCK_SECONDS = 0.02  # the same while a branch has a timeout, or may have to be given back
+SAVE_SECONDS = 0.05  # how old an event may get before it is on disk
 SLOW_SECONDS = 0.1  # a branch that runs for so long keeps those behind it waiting: idle workers get them
 _LAST_LINES = 3  # of a branch's log, told with the death of its worker
 
@@ -99,6 +100,9 @@ class Runner:
         self._attempts: dict[tuple[str, int], int] = {}  # of branches that are tried again: which attempt is next
         self._later: list[tuple[float, str, int]] = []  # heap of retries that wait for their time
         self._sealed: dict[str, tuple[Argument, ...]] = {}
+        self._unsaved: list[Event] = []
+        self._saved = 0.0
+        self._dependent = {name for name, needs in self._graph.needs.items() if needs != Needs()}
         self._limited = [n for n, node in self._graph.nodes.items() if node.step.options.max_parallel is not None]
         self._stopped = False
         self._keep = keep
@@ -129,6 +133,7 @@ class Runner:
             self._executor.shutdown()
             if self._record.id:
                 self._emit([RunEnded(status, time.time())])
+                self._save()
 
     def _over(self) -> bool:
         """Start what may start; whether nothing is left."""
@@ -164,14 +169,18 @@ class Runner:
         self._emit([RunStarted(job.id, job.name, job.pipeline, parameters, infos, returned, time.time(), os.getpid())])
 
     def _emit(self, events: list[Event]) -> None:
-        """The one way out: into the store, then the record, then to the watchers."""
-        if not events:
-            return
-        self._store.write(self._job.id, events)
+        """The one way out: to the store, the record and the watchers."""
+        self._unsaved += events
         for event in events:
             self._record.apply(event)
             for watcher in self._watchers:
                 watcher.see(event)
+
+    def _save(self) -> None:
+        """Have on disk what has been emitted: before anything starts that could ask for it, and soon in any case."""
+        unsaved, self._unsaved = self._unsaved, []
+        self._saved = time.monotonic()
+        self._store.write(self._job.id, unsaved)
 
     def _expand(self) -> None:
         events: list[Event] = []
@@ -237,8 +246,7 @@ class Runner:
             else:
                 self._finish(_failed(name, start, attempt, failure_of(error)))
             return
-        self._flights.add(Flight(batch.number, name, step, start, stop, attempt))
-        self._executor.submit(batch, self._dispatch.blobs, pace.seconds(stop - start))
+        self._submit(Flight(batch.number, name, step, start, stop, attempt), batch, pace.seconds(stop - start))
 
     def _send_one(self, name: str, branch: int, attempt: int) -> None:
         step = self._graph.nodes[name].step
@@ -247,8 +255,13 @@ class Runner:
         except FanlabError as error:
             self._finish(_failed(name, branch, attempt, failure_of(error)))
             return
-        self._flights.add(Flight(batch.number, name, step, branch, branch + 1, attempt))
-        self._executor.submit(batch, self._dispatch.blobs, None)
+        self._submit(Flight(batch.number, name, step, branch, branch + 1, attempt), batch, None)
+
+    def _submit(self, flight: Flight, batch: Batch, seconds: float | None) -> None:
+        if flight.node in self._dependent or not self._flights:
+            self._save()
+        self._flights.add(flight)
+        self._executor.submit(batch, self._dispatch.blobs, seconds)
 
     def _wake(self) -> None:
         """Let retries start whose time has come."""
@@ -279,10 +292,16 @@ class Runner:
             self._receive([message for message in messages if not isinstance(message, _Cancel)])
             if any(isinstance(message, _Cancel) for message in messages):
                 return False
+        self._tick()
+        return True
+
+    def _tick(self) -> None:
+        """What is done every now and then."""
         self._end_overdue()
+        if self._unsaved and time.monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
         for watcher in self._watchers:
             watcher.pulse()
-        return True
 
     def _patience(self) -> float:
         if any(flight.step.options.timeout is not None or flight.stop - flight.start > 1 for flight in self._flights):
@@ -302,11 +321,10 @@ class Runner:
             self._inbox.put(message)
             return
         self._receive([message])
-        for watcher in self._watchers:
-            watcher.pulse()
+        self._tick()
 
     def _receive(self, messages: list[Message]) -> None:
-        """Store everything first, then let it have its consequences."""
+        """Emit everything first, then let it have its consequences."""
         events: list[Event] = []
         for message in messages:
             if isinstance(message, Finished):

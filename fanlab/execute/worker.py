@@ -6,6 +6,7 @@ Every worker process pays for its imports: core, store, errors, and its own help
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import pickle
@@ -15,7 +16,7 @@ import time
 import traceback
 import warnings
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
@@ -23,7 +24,7 @@ import cloudpickle
 from ..core.batch import Answer, Batch, BatchDone, BatchReleased, Column, Hole, RunHeader
 from ..core.context import RUNNING, Running
 from ..core.events import Event, Failure, Finished, Frame, Logged, Progressed, Started, Status
-from ..core.seal import Packed, Stored, rebuild
+from ..core.seal import Packed, Stored, is_scalar, rebuild
 from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, listed
 from ..place import PACKAGE
@@ -39,6 +40,8 @@ except ImportError:  # not a Unix
 
 TELL_SECONDS = 0.05  # how often a batch of short branches tells what has finished
 _BLOBS_KEPT = 256
+_UNLIMITED = sys.maxsize
+_PEAK_SECONDS = 0.001  # branches shorter than this share a look at the memory
 _LARGEST_EXCEPTION = 1 << 20  # bytes; a larger one travels as its message only
 
 Tell = Callable[[str, Event | Answer, bool], None]  # the run, what happened, whether it has to be told now
@@ -59,8 +62,10 @@ class Bench:
         self._entered: bytes | None = None
         self._stores: dict[str, Artifacts] = {}
         self._lock = threading.Lock()
-        self._limits: dict[int, int] = {}  # of batches that were asked back: the first branch not to be started
-        self._at: tuple[Batch, int] | None = None  # the batch that runs and the branch that it has got to
+        self._asked: set[int] = set()  # batches that have been asked back and have not come yet
+        self.number = -1  # the batch that runs,
+        self.at = -1  # the branch that it has got to,
+        self.limit = _UNLIMITED  # and the first one that it must not start
 
     def receive(self, blobs: Mapping[bytes, bytes]) -> None:
         """Take in bytes that batches will refer to. The oldest are forgotten; they are sent again when needed."""
@@ -88,34 +93,42 @@ class Bench:
                 self.page.idle()
         self.tell(batch.run, BatchDone(batch.number), True)
 
-    def advance(self, batch: Batch, branch: int, now: float) -> bool:
-        """Go on to a branch, unless it has been asked back."""
+    def begin(self, number: int) -> None:
+        """A batch begins; what has been asked back of it before it came is never started."""
+        self.at, self.limit = -1, _UNLIMITED
+        self.number = number
         with self._lock:
-            if branch >= self._limits.get(batch.number, branch + 1):
-                return False
-            self._at = (batch, branch)
-        if self.page is not None:
-            self.page.write(batch.number, branch, now)
-        return True
-
-    def ended(self, batch: Batch) -> None:
-        """Nothing of a batch can be asked back any more."""
-        with self._lock:
-            self._at = None
-            self._limits.pop(batch.number, None)
+            if number in self._asked:
+                self._asked.discard(number)
+                self.limit = 0
 
     def release(self, run: str, number: int) -> None:
-        """Give back what has not been started of a batch: the one that runs, or one that has not arrived yet."""
-        with self._lock:
-            if number in self._limits:
-                return
-            running = self._at is not None and self._at[0].number == number
-            start = self._at[1] + 1 if running and self._at is not None else 0
-            self._limits[number] = start
-        self.tell(run, BatchReleased(number, start), True)
+        """Give back what has not been started of a batch: the one that runs, or one that has not come yet.
 
-    def function(self, batch: Batch) -> tuple[Callable[..., Any], Any]:
-        """The batch's function, and what it retries on; opened once. Raises CannotSend if it cannot be."""
+        Called in another thread than the one that runs branches, which looks at `limit` after it has set
+        `at`: so what lies behind `at` once the limit is set is not started.
+        """
+        with self._lock:
+            if self.number != number:
+                self._asked.add(number)
+                self.tell(run, BatchReleased(number, 0), True)
+                return
+        while self.limit > self.at + 1:
+            self.limit = self.at + 1
+        self.tell(run, BatchReleased(number, self.limit), True)
+
+    def function(self, batch: Batch) -> Callable[..., Any]:
+        """The batch's function, opened once. Raises CannotSend if it cannot be."""
+        return self._code(batch)[0]
+
+    def retry_on(self, batch: Batch) -> Any:
+        """The exceptions that the batch's step retries on."""
+        try:
+            return self._code(batch)[1]
+        except CannotSend:
+            return ()
+
+    def _code(self, batch: Batch) -> tuple[Callable[..., Any], Any]:
         try:
             return self._open(batch.code)  # type: ignore[no-any-return]
         except Exception as error:
@@ -142,56 +155,99 @@ class _Work:
         self._pid = os.getpid()
         self._running = Running(header, batch, self._progress)
         self._untold = batch.start
+        self._peak = 0
         self._clear()
 
     def run(self) -> None:
         """Run the branches in order, up to the first that has been asked back."""
-        batch, bench = self._batch, self._bench
+        bench, batch = self._bench, self._batch
         token = RUNNING.set(self._running)
+        bench.begin(batch.number)
         try:
             with bench.capture.to(self._log):
-                mark = 0.0
-                for branch in range(batch.start, batch.start + batch.size):
-                    begun = time.time()
-                    if not bench.advance(batch, branch, time.monotonic()):
-                        break
-                    self._running.branch = branch
-                    if begun - mark > TELL_SECONDS:
-                        self._flush()
-                        bench.tell(batch.run, Started(batch.node, branch, batch.attempt, self._pid, begun), True)
-                        _reset_peak()
-                        mark = begun
-                    self._one(branch, begun)
+                self._loop()
         finally:  # an interrupt loses no finished branch
             RUNNING.reset(token)
-            bench.ended(batch)
+            bench.number = -1
             self._flush()
 
-    def _one(self, branch: int, begun: float) -> None:
-        outputs: bytes | None = None
-        try:
-            outputs = self._call(branch - self._batch.start)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a step raises is its failure)
-            self._failures[branch] = failure_of(error, self._retry_on())
-        end_lines()
-        if self._running.metadata:
-            self._metadata[branch] = self._running.metadata
-            self._running.metadata = {}
-        self._statuses.append(Status.FAILED if outputs is None else Status.COMPLETED)
-        self._outputs.append(outputs)
-        self._begun.append(begun)
-        self._ended.append(time.time())
-        self._peaks.append(_peak_kb())
+    def _loop(self) -> None:
+        """What is done for each branch; kept short, since a branch may take no longer than this."""
+        bench, batch, running, capture, page = (
+            self._bench,
+            self._batch,
+            self._running,
+            self._bench.capture,
+            self._bench.page,
+        )
+        rows = self._plain_rows()
+        told = measured = 0.0
+        now = time.time()
+        behind = time.monotonic() - now
+        for branch in range(batch.start, batch.start + batch.size):
+            bench.at = branch
+            if branch >= bench.limit:
+                bench.tell(batch.run, BatchReleased(batch.number, branch), True)
+                break
+            if page is not None:
+                page.write(batch.number, branch, now + behind)
+            running.branch = branch
+            if now - told > TELL_SECONDS:
+                told = now
+                self._flush()
+                bench.tell(batch.run, Started(batch.node, branch, batch.attempt, self._pid, now), True)
+                _reset_peak()
+            outputs: bytes | None = None
+            try:
+                args, kwargs = self._row(branch - batch.start) if rows is None else next(rows)
+                outputs = self._stored(bench.function(batch)(*args, **kwargs))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a step raises is its failure)
+                self._failures[branch] = failure_of(error, self._bench.retry_on(batch))
+            if capture.held:
+                end_lines()
+            if running.metadata:
+                self._metadata[branch], running.metadata = running.metadata, {}
+            self._begun.append(now)
+            now = time.time()
+            if now - measured > _PEAK_SECONDS:
+                measured, self._peak = now, _peak_kb()
+            self._ended.append(now)
+            self._statuses.append(Status.FAILED if outputs is None else Status.COMPLETED)
+            self._outputs.append(outputs)
+            self._peaks.append(self._peak)
 
-    def _call(self, offset: int) -> bytes:
-        batch = self._batch
-        function, _ = self._bench.function(batch)
-        args, kwargs = self._bench.shared(batch)
+    def _plain_rows(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]] | None:
+        """The arguments of each branch where nothing has to be opened for them; else None."""
+        try:
+            args, kwargs = self._bench.shared(self._batch)
+        except Exception:  # noqa: BLE001 (told by each branch)
+            return None
+        columns: list[Iterable[Any]] = []
+        for value in (*args, *kwargs.values()):
+            column = self._batch.columns[value.position] if isinstance(value, Hole) else None
+            if column is not None and column.kind == "plain":
+                columns.append(column.values)
+            elif is_scalar(value):
+                columns.append(itertools.repeat(value, self._batch.size))
+            else:
+                return None
+        if not columns:
+            return itertools.repeat(((), {}), self._batch.size)
+        if not kwargs:
+            return ((row, {}) for row in zip(*columns, strict=True))
+        count, names = len(args), tuple(kwargs)
+        return ((row[:count], dict(zip(names, row[count:], strict=True))) for row in zip(*columns, strict=True))
+
+    def _row(self, offset: int) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of one branch, opened."""
+        args, kwargs = self._bench.shared(self._batch)
         opened = [self._value(position, sealed, offset) for position, sealed in enumerate(args)]
-        named = {name: self._value(name, sealed, offset) for name, sealed in kwargs.items()}
-        value = function(*opened, **named)
-        if len(batch.outputs) == 1:
-            return pack_scalar(batch.outputs[0], value) or pack({batch.outputs[0]: self._keep(value)})
+        return opened, {name: self._value(name, sealed, offset) for name, sealed in kwargs.items()}
+
+    def _stored(self, value: Any) -> bytes:
+        outputs = self._batch.outputs
+        if len(outputs) == 1:
+            return pack_scalar(outputs[0], value) or pack({outputs[0]: self._keep(value)})
         return pack(self._keep_each(value))
 
     def _value(self, name: object, sealed: Any, offset: int) -> Any:
@@ -241,12 +297,6 @@ class _Work:
                 f"the result of '{self._batch.node}', of type {type_name(value)}, cannot be stored: {error}",
                 do="return data that can be pickled: lists instead of generators, no open files, locks or connections",
             ) from error
-
-    def _retry_on(self) -> Any:
-        try:
-            return self._bench.function(self._batch)[1]
-        except CannotSend:
-            return ()
 
     def _log(self, stream: str, text: str) -> None:
         logged = Logged(self._batch.node, self._running.branch, stream, text, time.time())

@@ -45,6 +45,9 @@ class Artifacts:
 
     def value(self, packed: Packed) -> Any:
         """The value of one branch's output; of all its outputs as a tuple where none is named."""
+        plain, value = codecs.scalar(packed.outputs)
+        if plain and packed.output in (None, "output"):
+            return value
         outputs = codecs.unpack(packed.outputs)
         if packed.output is None:
             values = tuple(self.get(stored) for stored in outputs.values())

@@ -15,7 +15,8 @@ from ..core.seal import Piece, Stored, is_scalar
 # Above this many bytes a file is faster than a database row (crossing measured near 50 kB).
 INLINE_BYTES = 64 * 1024
 _BUFFER_BYTES = 4096  # a smaller buffer stays in the pickle: a page of its own would cost more than it saves
-_FAST = {type(None): "NoneType", bool: "bool", int: "int", float: "float", str: "str"}
+_FAST = {type(None), bool, int, float, str}
+_SCALAR = 1  # the first byte of the short form; a pickle begins with 0x80
 
 
 def dump(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -69,22 +70,30 @@ def pack(outputs: Mapping[str, Stored]) -> bytes:
 
 
 def pack_scalar(name: str, value: Any) -> bytes | None:
-    """What `pack` makes of one plain value, in a third of the time; None for any other value.
+    """A shorter form of what `pack` makes of one plain value; None for any other value.
 
-    Most of the time of a very short branch would go there otherwise.
+    Packing, hashing and storing would be most of the work of a very short branch otherwise: here the
+    hash and the type are made when somebody asks.
     """
     if type(value) not in _FAST:
         return None
     body = pickle.dumps(value, 5)
-    if len(body) > INLINE_BYTES:
-        return None
-    row = (name, _FAST[type(value)], len(body), xxhash.xxh3_128_hexdigest(body), body, ())
-    return pickle.dumps((row,), 5)
+    return b"%c%b\n%b" % (_SCALAR, name.encode(), body) if len(body) <= INLINE_BYTES else None
 
 
 def unpack(packed: bytes) -> dict[str, Stored]:
-    """The outputs that `pack` packed, by name."""
+    """The outputs that `pack` or `pack_scalar` packed, by name."""
+    if packed[0] == _SCALAR:
+        name, _, body = packed[1:].partition(b"\n")
+        return {name.decode(): Stored(type_name(pickle.loads(body)), len(body), digest(body), body)}
     return {name: Stored(*rest) for name, *rest in pickle.loads(packed)}
+
+
+def scalar(packed: bytes) -> tuple[bool, Any]:
+    """Whether outputs are one plain value, and that value."""
+    if packed[0] != _SCALAR:
+        return False, None
+    return True, pickle.loads(packed[packed.index(b"\n") + 1 :])
 
 
 def type_name(value: Any) -> str:
