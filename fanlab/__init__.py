@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         StoreError,
         WorkerDied,
     )
-    from .runs import Artifact, Run, StepRun
+    from .runs import Run
+    from .step_runs import Artifact, StepRun
 
 # Where each public name lives: it is loaded when first used, so that `import fanlab` stays light.
 _HOMES = {
@@ -36,7 +37,8 @@ _HOMES = {
         "CannotSend", "CannotStore", "FanOutError", "FanlabError", "GraphError", "NoValueYet", "NotAvailable",
         "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout", "StoreError", "WorkerDied",
     ),
-    "runs": ("Artifact", "Run", "StepRun"),
+    "runs": ("Run",),
+    "step_runs": ("Artifact", "StepRun"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -16,8 +16,9 @@ from .core.trace import trace
 from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
 from .execute.runner import Job, Runner, Watcher
+from .failing import raise_failure
 from .place import Place, shell
-from .runs import Run, cell_number, raise_failure
+from .runs import Run, cell_number
 from .show.echo import Echo
 from .show.live import View
 from .show.live import view as make_view

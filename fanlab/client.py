@@ -10,8 +10,11 @@ from typing import Any
 from .core.context import RUNNING
 from .core.events import Started
 from .errors import NotAvailable, NotFound, listed, near
-from .runs import Run, StepRun
+from .runs import Run
+from .step_runs import StepRun
 from .store.database import Store
+
+_TICK = 1e-6  # seconds: what a datetime cannot tell
 
 
 class Client:
@@ -40,7 +43,9 @@ class Client:
         limit: int | None = 20,
     ) -> list[Run]:
         """Runs, the latest first; `since` is the earliest start."""
-        names = self._store.run_names(pipeline_name, status, since.timestamp() if since is not None else None, limit)
+        names = self._store.run_names(
+            pipeline_name, status, since.timestamp() - _TICK if since is not None else None, limit
+        )
         return [self.get_pipeline_run(name) for name in names]
 
     def get_pipeline(self, name: str) -> PipelineHistory:

@@ -2,6 +2,8 @@
 
 It knows no clock, process or value, so that any order of finishing can be tried on it. The state of a
 fan-out is held as arrays per node and ranges of branches, not as an object per branch.
+
+Over 300 lines: readiness and loss spread over one state, and each half alone would explain nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Step, Node, Output, Branches and unmapped: frozen values that describe calls."""
+"""Step, Node, Output, Branches and unmapped: frozen values that describe calls.
+
+Over 300 lines, since each operator that Output and Branches refuse is named.
+"""
 
 from __future__ import annotations
 

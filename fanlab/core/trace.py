@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import FanOutError, GraphError, StepCallError, listed, near
 from ..place import here
-from .expand import CALL, Items, Shape, Source, combine, items_of, label_fields, unique_names
+from .bind import bind, copied, mapped, placed, refuse_nothing_to_map
+from .expand import CALL, Items, Shape, Source, combine, label_fields, unique_names
 from .graph import Graph, need, references
-from .seal import rebuild
-from .spec import RECORDER, RESERVED, Argument, Branches, Node, Output, Step, Unmapped
+from .spec import RECORDER, Argument, Branches, Node, Output, Step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +37,7 @@ class Tracer:
 
     def call(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], id: str | None, after: Any) -> Any:
         """Record one call; the Output of its value, or one for each of several outputs."""
-        arguments = tuple(
-            replace(argument, value=_copied(argument.value)) for argument in _bind(step, "", args, kwargs)
-        )
+        arguments = tuple(replace(argument, value=copied(argument.value)) for argument in bind(step, "", args, kwargs))
         name = self._add(step, "call", arguments, id or step.name, id is not None, after)
         self._shapes[name] = CALL
         if len(step.outputs) == 1:
@@ -59,9 +55,9 @@ class Tracer:
         probe: bool,
     ) -> Branches:
         """Record a map or product over the arguments that hold several items."""
-        arguments = tuple(_mapped(step, kind, argument) for argument in _bind(step, kind, args, kwargs))
+        arguments = tuple(mapped(step, kind, argument) for argument in bind(step, kind, args, kwargs))
         if not any(argument.mapped for argument in arguments):
-            _refuse_nothing_to_map(step, kind, arguments)
+            refuse_nothing_to_map(step, kind, arguments)
         template = id if id is not None and "{" in id else None
         base = step.name if template else id or step.name
         shape = self._shape_of(base, kind, arguments)
@@ -120,7 +116,7 @@ class Tracer:
                     do=near(name, self._nodes) or f"the nodes are {listed(self._nodes)}",
                 )
             self._nodes[node] = replace(self._nodes[node], after=(*self._nodes[node].after, (found, None)))
-        return Trace(Graph(self._nodes), dict(self._shapes), _copied(returned))
+        return Trace(Graph(self._nodes), dict(self._shapes), copied(returned))
 
     def _add(
         self,
@@ -198,7 +194,7 @@ class Tracer:
         try:
             return combine(kind, node, known)
         except FanOutError as error:
-            raise _here(error) from None
+            raise placed(error) from None
 
 
 def trace(pipeline: str, body: Any, args: tuple[Any, ...], kwargs: dict[str, Any], enable_cache: bool = True) -> Trace:
@@ -246,7 +242,7 @@ def _labelled(node: str, template: str, arguments: tuple[Argument, ...], shape: 
         rows = [label_row(arguments, shape, branch, used) for branch in range(shape.size)]
         return replace(shape, labels=labels_of(node, template, rows))
     except FanOutError as error:
-        raise _here(error) from None
+        raise placed(error) from None
 
 
 def label_row(arguments: tuple[Argument, ...], shape: Shape, branch: int, used: set[str]) -> dict[str, Any]:
@@ -266,75 +262,6 @@ def _computed(argument: Argument) -> bool:
     if argument.mapped and isinstance(argument.value, Output):
         return False  # its items are known when the branches are
     return next(references(argument.value), None) is not None
-
-
-@functools.lru_cache(maxsize=128)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
-def _bind(step: Step, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Argument]:
-    """The arguments of a call with their parameters' names. Raises StepCallError if they do not fit."""
-    try:
-        signature = _signature(step.function)
-    except ValueError:  # some functions written in C do not tell theirs
-        return [Argument(f"args[{i}]", a) for i, a in enumerate(args)] + [
-            Argument(k, a, True) for k, a in kwargs.items()
-        ]
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        _refuse_arguments(step, kind, signature, kwargs, str(error))
-    positional = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), "")
-    names = [p.name for p in positional[: len(args)]]
-    names += [f"{rest}[{i}]" for i in range(len(args) - len(names))]
-    return [Argument(n, a) for n, a in zip(names, args, strict=True)] + [
-        Argument(k, a, True) for k, a in kwargs.items()
-    ]
-
-
-def _refuse_arguments(step: Step, kind: str, signature: inspect.Signature, kwargs: dict[str, Any], error: str) -> None:
-    called = f"step '{step.name}'{f' .{kind}()' if kind else ''}"
-    parameters = list(signature.parameters)
-    unknown = [name for name in kwargs if name not in parameters and f"'{name}'" in error]
-    hint = near(unknown[0], [*parameters, *RESERVED]) if unknown else ""
-    raise StepCallError(
-        f"{called} {error}",
-        where=str(here()),
-        do=hint or f"its parameters are {signature}",
-    )
-
-
-def _mapped(step: Step, kind: str, argument: Argument) -> Argument:
-    value = argument.value
-    if isinstance(value, Unmapped):
-        return replace(argument, value=_copied(value.value))
-    if isinstance(value, (Output, Branches)):
-        return replace(argument, mapped=True)
-    try:
-        items = items_of(value)
-    except FanOutError as error:
-        error = FanOutError(f"argument '{argument.name}' of {step.name}.{kind}(): {error.what}", do=error.do)
-        raise _here(error) from None
-    if items is None:
-        return replace(argument, value=value)
-    return replace(argument, value=_copied(items), mapped=True)
-
-
-def _refuse_nothing_to_map(step: Step, kind: str, arguments: tuple[Argument, ...]) -> None:
-    given = ", ".join(f"{a.name} is {type(a.value).__name__}" for a in arguments) or "there are no arguments"
-    raise FanOutError(
-        f"{step.name}.{kind}() has nothing to map over: {given}",
-        where=str(here()),
-        do="pass a list, range, dict, array, Output or Branches; unmapped(...) marks what all branches share; "
-        "for a DataFrame's rows use map_records(...)",
-    )
-
-
-def _copied(value: Any) -> Any:
-    """Containers anew, all the way down, so that later changes in the body do not reach the graph."""
-    return rebuild(value, lambda leaf: _copied(leaf.value) if isinstance(leaf, Unmapped) else leaf)
 
 
 def _flat(after: Any) -> Iterator[Any]:
@@ -359,7 +286,3 @@ def _outward(group: str, name: str) -> Iterator[str]:
         yield f"{group}{name}"
         group = group[: group.rstrip(".").rfind(".") + 1]
     yield name
-
-
-def _here(error: FanOutError) -> FanOutError:
-    return FanOutError(error.what, str(here()), error.do)

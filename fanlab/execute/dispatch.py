@@ -17,8 +17,8 @@ from ..core.batch import Batch, RunHeader
 from ..core.record import NodeRecord
 from ..core.spec import Step
 from ..errors import CannotSend
+from .surroundings import portable
 from .values import Values
-from .worker import portable
 
 _numbers = itertools.count()  # of batches: unique in this process, since its runs share workers
 

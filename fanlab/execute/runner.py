@@ -40,9 +40,9 @@ from ..errors import FanlabError, StepCallError, StepTimeout, StoreError, Worker
 from ..store.database import Store
 from .base import Deliver, Executor, Message
 from .dispatch import Dispatch
+from .failure import failure_of
 from .flights import Flight, Flights
 from .values import Values
-from .worker import failure_of
 
 PULSE_SECONDS = 0.1  # how long the loop waits at most before watchers may show something
 CLOCK_SECONDS = 0.02  # the same while a branch has a timeout, or may have to be given back

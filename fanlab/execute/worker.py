@@ -1,37 +1,33 @@
 """What runs inside a worker: open the inputs, call the step, store the outputs, tell what happened.
 
-Every worker process pays for its imports: core, store, errors, and its own helpers page and capture.
+Every worker process pays for its imports: core, store, errors, and its own small helpers beside it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
 import pickle
 import sys
 import threading
 import time
-import traceback
-import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import cloudpickle
-
 from ..core.batch import Answer, Batch, BatchDone, BatchReleased, Column, Hole, RunHeader
 from ..core.context import RUNNING, Running
-from ..core.events import Event, Failure, Finished, Frame, Logged, Progressed, Started, Status
+from ..core.events import Event, Failure, Finished, Logged, Progressed, Started, Status
 from ..core.seal import Packed, Stored, is_scalar, rebuild
 from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, listed
-from ..place import PACKAGE
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
 from .capture import Capture, end_lines
+from .failure import failure_of
 from .page import Page
+from .surroundings import enter
 
 try:
     import resource
@@ -42,7 +38,6 @@ TELL_SECONDS = 0.05  # how often a batch of short branches tells what has finish
 _BLOBS_KEPT = 256
 _UNLIMITED = sys.maxsize
 _PEAK_SECONDS = 0.001  # branches shorter than this share a look at the memory
-_LARGEST_EXCEPTION = 1 << 20  # bytes; a larger one travels as its message only
 
 Tell = Callable[[str, Event | Answer, bool], None]  # the run, what happened, whether it has to be told now
 
@@ -81,7 +76,7 @@ class Bench:
             raise MissingBlob
         header: RunHeader = self._open(batch.header)
         if not self._at_home and self._entered != batch.header:
-            _enter(header)
+            enter(header)
             self._entered = batch.header
         artifacts = self._stores.setdefault(header.store, Artifacts(header.store))
         recorder = RECORDER.set(None)  # a step called inside a running step is a plain call
@@ -326,26 +321,6 @@ class _Work:
         self._bench.tell(batch.run, finished, False)
 
 
-def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
-    """An exception as data: its frames outside fanlab, and itself where it can be pickled."""
-    frames = tuple(
-        Frame(found.filename, found.lineno or 0, found.name, found.line or "")
-        for found in traceback.extract_tb(error.__traceback__)
-        if not found.filename.startswith(PACKAGE)
-    )
-    try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 (an exception whose own text fails is still a failure to tell)
-        message = "(its message cannot be read)"
-    try:
-        pickled: bytes | None = cloudpickle.dumps(error, 5)
-    except Exception:  # noqa: BLE001 (what cannot be pickled is told by its type and message)
-        pickled = None
-    if pickled is not None and len(pickled) > _LARGEST_EXCEPTION:
-        pickled = None
-    return Failure(type(error).__qualname__, message, frames, pickled, isinstance(error, retry_on))
-
-
 def _peak_kb() -> int:
     return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -354,29 +329,3 @@ def _reset_peak() -> None:
     """Let the peak begin anew (Linux, proc(5): "5" resets the high-water mark). Too slow for every short branch."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
-
-
-def _enter(header: RunHeader) -> None:
-    """Take over what a warm worker has from its start: directory, environment, path, logging level, warning filters."""
-    os.chdir(header.directory)
-    sys.path[:] = header.path
-    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
-    environment = {**kept, **dict(header.environment)}
-    for name in set(os.environ) - set(environment):
-        del os.environ[name]
-    os.environ.update(environment)
-    logging.getLogger().setLevel(header.log_level)
-    warnings.filters[:] = list(header.warning_filters)  # type: ignore[index]
-    warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
-
-
-def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
-    """Those of the kernel's warning filters that can travel."""
-    found = []
-    for entry in filters:
-        try:
-            cloudpickle.dumps(entry, 5)
-        except Exception:  # noqa: BLE001 (a filter for a class that cannot travel cannot meet it there)
-            continue
-        found.append(entry)
-    return tuple(found)

@@ -13,7 +13,8 @@ from ..client import Client
 from ..errors import near
 from ..execute.backends import BACKENDS
 from ..exports import export, value_of
-from ..runs import Run, raise_failure
+from ..failing import raise_failure
+from ..runs import Run
 from .arguments import number, parse
 from .body import Body, CellText, compile_body
 from .doctor import report

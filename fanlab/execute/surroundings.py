@@ -1,0 +1,40 @@
+"""What a warm worker takes over from the kernel at each run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+
+from ..core.batch import RunHeader
+
+
+def enter(header: RunHeader) -> None:
+    """Take over what a warm worker has from its start: directory, environment, path, logging level, warning filters."""
+    os.chdir(header.directory)
+    sys.path[:] = header.path
+    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    environment = {**kept, **dict(header.environment)}
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
+    logging.getLogger().setLevel(header.log_level)
+    warnings.filters[:] = list(header.warning_filters)  # type: ignore[index]
+    warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
+
+
+def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
+    """Those of the kernel's warning filters that can travel."""
+    found = []
+    for entry in filters:
+        try:
+            cloudpickle.dumps(entry, 5)
+        except Exception:  # noqa: BLE001 (a filter for a class that cannot travel cannot meet it there)
+            continue
+        found.append(entry)
+    return tuple(found)

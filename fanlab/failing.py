@@ -1,0 +1,74 @@
+"""How a run that has not completed is told: the PipelineError, where it arose, and the step's own exception."""
+
+from __future__ import annotations
+
+import linecache
+import pickle
+from typing import TYPE_CHECKING
+
+from .core.events import Failure
+from .errors import FanlabError, PipelineError
+from .place import file_label
+from .show.table import arguments_of
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+
+def raise_failure(run: Run) -> None:
+    """Raise the PipelineError of a run that has not completed; its cause is the first step's own exception."""
+    record = run._record
+    failures = list(record.failures())
+    if not failures:
+        error = PipelineError(f"run '{run.name}' is {run.status}", do="use run.results for what is finished")
+        error.run = run
+        raise error
+    node, branch, failure = failures[0]
+    arguments = arguments_of(node, branch)
+    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    more = f" (and {len(failures) - 1} more failed)" if len(failures) > 1 else ""
+    found = cause(failure)
+    ours = found if isinstance(found, FanlabError) and failure.exception is not None else None
+    error = PipelineError(
+        f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: "
+        f"{ours.what if ours is not None else failure.message}{more}",
+        where=(ours.where if ours is not None else None) or where(failure),
+        do=(ours.do if ours is not None else None)
+        or "mend the step and run again; error.run.results has everything that finished",
+    )
+    error.run = run
+    raise error from found
+
+
+def where(failure: Failure) -> str | None:
+    """The user's line that raised, with its text: the innermost frame outside installed packages."""
+    if not failure.frames:
+        return None
+    own = [frame for frame in failure.frames if "site-packages" not in frame.file and not frame.file.startswith("<")]
+    frame = (own or failure.frames)[-1]
+    text = frame.text or _line(frame.file, frame.line)
+    return f"{file_label(frame.file)}, line {frame.line}, in {frame.function}" + (f": {text}" if text else "")
+
+
+def cause(failure: Failure) -> BaseException:
+    """The exception that a step raised, as far as it could be carried here, with a note of where."""
+    found: BaseException | None = None
+    if failure.exception is not None:
+        try:
+            found = pickle.loads(failure.exception)
+        except Exception:  # noqa: BLE001 (an exception that cannot be rebuilt is told by its line)
+            found = None
+    if not isinstance(found, BaseException):
+        found = FanlabError(failure.line)
+    place = where(failure)
+    if place:
+        found.add_note(f"raised at {place}")
+    return found
+
+
+def _line(file: str, line: int) -> str:
+    return linecache.getline(file, line).strip()
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
