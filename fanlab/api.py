@@ -249,9 +249,9 @@ class Pipeline:
         watchers: list[Watcher] = []
         if shown is not None:
             shown.append(make_view(record))
-            watchers = [Echo(), *shown]
+            watchers = [Echo(record), *shown]
         keep = run._taking_over(earlier, traced.graph) if earlier is not None else None
-        runner = Runner(job, store, record, make_executor, watchers, keep)
+        runner = Runner(job, store, record, make_executor, watchers, keep, run._table)
         run._attach(runner, traced.graph, lambda: self._run(args, kwargs, run))
         return run, runner
 

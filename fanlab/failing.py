@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def raise_failure(run: Run) -> None:
     """Raise the PipelineError of a run that has not completed; its cause is the first step's own exception."""
     record = run._record
-    failures = list(record.failures())
+    failures = [f for f in record.failures() if not f[0].info.tolerated] or list(record.failures())
     if not failures:
         error = PipelineError(f"run '{run.name}' is {run.status}", do="use run.results for what is finished")
         error.run = run

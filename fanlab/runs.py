@@ -178,6 +178,12 @@ class Run:
         if not self._shown or self._shown != cell_number():
             display(bundle(self._record), raw=True)
 
+    def _table(self, record: Record, node: str) -> pd.DataFrame:
+        """The rows of one node, as a step receives them that asks for its results."""
+        from .show.table import results
+
+        return results(record, self._artifact, only=node)
+
     def _attach(self, runner: Runner, graph: Graph, again: Callable[[], Run]) -> None:
         self._runner, self._graph, self._again = runner, graph, again
 

@@ -43,6 +43,10 @@ class Artifact:
     def __repr__(self) -> str:
         return f"<{self.type} {self.hash[:8]}>"
 
+    def __reduce__(self) -> Any:
+        name = self.name if self._field is None else self.name.removesuffix(f".{self._field}")
+        return _artifact, (self._store.root, self._stored, name, self._field, self.type)
+
     def __eq__(self, other: object) -> bool:
         return self.hash == other.hash if isinstance(other, Artifact) else NotImplemented
 
@@ -179,6 +183,11 @@ class StepRun:
 def moment(seconds: float) -> dt.datetime | None:
     """Seconds since the epoch as a time in UTC; None for 0."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None
+
+
+def _artifact(root: str, stored: Stored, name: str, field: str | None, kind: str) -> Artifact:
+    """An artifact that has travelled to another process."""
+    return Artifact(Store(root), stored, name, field, kind)
 
 
 def _packed(value: Any) -> list[Packed]:

@@ -12,7 +12,7 @@ from ..errors import FanOutError, StepCallError, near
 from ..place import here
 from .expand import items_of
 from .seal import rebuild
-from .spec import RESERVED, Argument, Branches, Output, Step, Unmapped
+from .spec import RESERVED, Argument, Branches, Gathered, Output, Step, Unmapped
 
 
 @functools.lru_cache(maxsize=128)
@@ -58,6 +58,12 @@ def mapped(step: Step, kind: str, argument: Argument) -> Argument:
     value = argument.value
     if isinstance(value, Unmapped):
         return replace(argument, value=copied(value.value))
+    if isinstance(value, Gathered):
+        raise FanOutError(
+            f"argument '{argument.name}' of {step.name}.{kind}() is {value!r}, which cannot be mapped over",
+            where=str(here()),
+            do="map over the branches themselves, or give it to a step and map over what that returns",
+        )
     if isinstance(value, (Output, Branches)):
         return replace(argument, mapped=True)
     try:

@@ -66,6 +66,7 @@ class NodeInfo:
     outputs: tuple[str, ...]
     arguments: tuple[Argument, ...]  # sealed, see core.seal
     needs: tuple[str, ...]  # the nodes it waits for, for drawing
+    tolerated: bool = False  # its failures are expected by all that read it
 
 
 @dataclass(frozen=True, slots=True)

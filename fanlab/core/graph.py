@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import GraphError
 from .expand import Items
-from .spec import Branches, Node, Output
+from .spec import Branches, Gathered, Node, Output
 
 Need = tuple[str, int | None]  # a node, and one branch of it or all
 
@@ -30,9 +30,15 @@ class Needs:
     links: tuple[Link, ...] = ()  # branch by branch
     items: tuple[tuple[int, int, Need], ...] = ()  # (mapped argument, item, what that item needs)
     sizes: tuple[str, ...] = ()  # nodes whose value says how many branches there are
+    ends: tuple[str, ...] = ()  # nodes that have to have ended, well or not
 
     def nodes(self) -> Iterator[str]:
         """Every node that is waited for, with repeats."""
+        yield from self.strict()
+        yield from self.ends
+
+    def strict(self) -> Iterator[str]:
+        """Every node whose failure this one does not survive, with repeats."""
         yield from (node for node, _ in self.gates)
         yield from (link.node for link in self.links)
         yield from (need[0] for _, _, need in self.items)
@@ -56,6 +62,12 @@ class Graph:
         """(from, to) once for each pair, in call order."""
         return [(source, name) for name in self.nodes for source in dict.fromkeys(self.needs[name].nodes())]
 
+    def tolerated(self) -> set[str]:
+        """The nodes that are read, and only by fan-ins that expect failures: theirs are handled."""
+        return {name for needs in self.needs.values() for name in needs.ends} - {
+            name for needs in self.needs.values() for name in needs.strict()
+        }
+
     def descendants(self, name: str) -> set[str]:
         """Every node that needs `name`, directly or not."""
         readers: dict[str, list[str]] = {}
@@ -71,9 +83,9 @@ class Graph:
         return found
 
 
-def references(value: Any) -> Iterator[Output | Branches]:
+def references(value: Any) -> Iterator[Output | Branches | Gathered]:
     """The Outputs and Branches anywhere inside lists, tuples and dicts."""
-    if isinstance(value, (Output, Branches)):
+    if isinstance(value, (Output, Branches, Gathered)):
         yield value
     elif isinstance(value, Items):
         if not value.plain:
@@ -86,7 +98,7 @@ def references(value: Any) -> Iterator[Output | Branches]:
             yield from references(item)
 
 
-def need(value: Output | Branches) -> Need:
+def need(value: Output | Branches | Gathered) -> Need:
     """What must be completed before a reference has its value."""
     return (value._node, value._branch if isinstance(value, Output) else None)
 
@@ -97,11 +109,13 @@ def needs_of(node: Node) -> Needs:
     links: list[Link] = []
     items: list[tuple[int, int, Need]] = []
     sizes: list[str] = []
+    ends: dict[Need, None] = {}
     mapped = 0
     for argument in node.arguments:
         value = argument.value
         if not argument.mapped:
-            gates.update(dict.fromkeys(need(found) for found in references(value)))
+            for found in references(value):
+                (ends if isinstance(found, Gathered) else gates)[need(found)] = None
             continue
         if isinstance(value, Branches):
             links.append(Link(value._node, mapped))
@@ -112,7 +126,7 @@ def needs_of(node: Node) -> Needs:
             for position, item in enumerate(value.values if not value.plain else ()):
                 items.extend((mapped, position, found) for found in dict.fromkeys(need(r) for r in references(item)))
         mapped += 1
-    return Needs(tuple(gates), tuple(links), tuple(items), tuple(sizes))
+    return Needs(tuple(gates), tuple(links), tuple(items), tuple(sizes), tuple(name for name, _ in ends))
 
 
 def _depths(needs: Mapping[str, Needs]) -> dict[str, int]:

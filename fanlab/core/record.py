@@ -152,6 +152,14 @@ class Record:
         """How many branches have each status."""
         return {status: sum(node.count(status) for node in self.nodes.values()) for status in Status}
 
+    def unhandled(self) -> bool:
+        """Whether a branch failed whose failure is not expected by all that read it."""
+        return any(node.count(Status.FAILED) and not node.info.tolerated for node in self.nodes.values())
+
+    def handled(self) -> int:
+        """How many branches failed whose failure is expected by all that read them."""
+        return sum(node.count(Status.FAILED) for node in self.nodes.values() if node.info.tolerated)
+
     def failures(self) -> Iterator[tuple[NodeRecord, int, Failure]]:
         """Every branch that failed, in call order."""
         for node in self.nodes.values():

@@ -76,6 +76,7 @@ class Schedule:
         self._states: dict[str, _State] = {}
         self._whole: dict[str, list[tuple[str, tuple[int, int] | None]]] = {name: [] for name in graph.nodes}
         self._single: dict[Need, list[tuple[str, tuple[int, int] | None]]] = {}
+        self._ends: dict[str, list[str]] = {name: [] for name in graph.nodes}  # who waits until a node has ended
         self._links: dict[str, list[tuple[str, Link]]] = {name: [] for name in graph.nodes}
         self._sized: dict[str, list[str]] = {
             name: [] for name in graph.nodes
@@ -207,7 +208,7 @@ class Schedule:
                 continue
             state.broken = state.broken or name
             if state.shape is None:
-                self._settle_now(state)
+                self._settle_now(name)
                 self._dropped.append(Dropped(name, 0, None, Status.CANCELLED, ""))
                 continue
             state.ready.clear()
@@ -237,10 +238,12 @@ class Schedule:
         for link in needs.links:
             self._links[link.node].append((name, link))
             self._sized[link.node].append(name)
+        for source in needs.ends:
+            self._ends[source].append(name)
         for source in needs.sizes:
             self._counted[source].append(name)
         self._states[name] = _State(
-            len(needs.gates), len(needs.links) + len(needs.sizes), self._graph.nodes[name].probe
+            len(needs.gates) + len(needs.ends), len(needs.links) + len(needs.sizes), self._graph.nodes[name].probe
         )
 
     def _readers(self, node: str, branch: int | None) -> list[tuple[str, tuple[int, int] | None]]:
@@ -376,7 +379,7 @@ class Schedule:
             or (state.gates and not state.status and not state.broken)
         ):
             return
-        self._settle_now(state)
+        self._settle_now(name)
         if state.broken:
             return
         self._notify(self._whole[name])
@@ -423,7 +426,7 @@ class Schedule:
                 self._dropped.append(Dropped(name, i, i + 1, Status.SKIPPED, because))
                 lost.append((name, i))
         if state.left == 0 and not state.settled:
-            self._settle_now(state)
+            self._settle_now(name)
             if not state.status:  # without branches there is none to lose: the node itself is lost
                 lost.append((name, None))
         return lost
@@ -434,7 +437,7 @@ class Schedule:
             return self._drop_branches(name, range(len(state.status)), because)
         if state.settled:
             return []
-        self._settle_now(state)
+        self._settle_now(name)
         self._dropped.append(Dropped(name, 0, None, status, because))
         lost: list[tuple[str, int | None]] = [(name, None)]
         for reader in [*self._sized[name], *self._counted[name]]:  # their number can never be known now
@@ -447,9 +450,10 @@ class Schedule:
     def _lose_branch(self, name: str, branch: int, because: str) -> None:
         self._lose(self._drop_branches(name, [branch], because), because)
 
-    def _settle_now(self, state: _State) -> None:
-        state.settled = True
+    def _settle_now(self, name: str) -> None:
+        self._states[name].settled = True
         self._unsettled -= 1
+        self._notify((reader, None) for reader in self._ends[name])
 
 
 def _without(ranges: Iterable[tuple[int, int]], branch: int) -> Iterator[tuple[int, int]]:

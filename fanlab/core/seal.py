@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .expand import LONGEST_TEXT, Items
-from .spec import Branches, Output
+from .spec import Branches, Gathered, Output
 
 _PLAIN = (type(None), bool, int, float, complex)
 _VALUES = (
@@ -48,6 +48,8 @@ class Ref(NamedTuple):
     branch: int | None
     output: str | None  # None: the whole value
     many: bool = False
+    kind: str = ""  # of all of them: "successful" ones, or "results" as a table
+    at_least: float = 0.0  # share of successful ones
 
 
 class Packed(NamedTuple):
@@ -102,6 +104,8 @@ def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
             return found
         if isinstance(found, Output):
             return Ref(found._node, found._branch, found._output)
+        if isinstance(found, Gathered):
+            return Ref(found._node, None, found._output, many=True, kind=found._kind, at_least=found._at_least)
         if isinstance(found, Branches):
             return Ref(found._node, None, found._output, many=True)
         if hasattr(type(found), "fanlab_items"):  # the branches of an earlier run, as a fan-in receives them

@@ -224,6 +224,7 @@ class _Pending:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _calculate
     __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _calculate
     __pow__ = __rpow__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _calculate
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __divmod__ = __rdivmod__ = _calculate
     __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _calculate
 
     def __contains__(self, item: object) -> NoReturn:
@@ -307,10 +308,43 @@ class Branches(_Pending):
             )
         return Output(self._recorder, self._node, self._output, branch)
 
+    def successful(self, at_least: float = 0.0) -> Gathered:
+        """Only the branches that have a value: a list, or a dict where one was mapped.
+
+        The step that gets it runs once all branches have ended, and fails if fewer than the share `at_least`
+        of them have a value.
+        """
+        if not 0.0 <= at_least <= 1.0:
+            raise StepCallError(
+                f"successful(at_least={at_least!r}) of '{self._node}' takes a share between 0 and 1", where=str(here())
+            )
+        return Gathered(self, "successful", at_least)
+
+    @property
+    def results(self) -> Gathered:
+        """A DataFrame with a row per branch, failed ones included: key, arguments, outputs, status, error."""
+        return Gathered(self, "results")
+
     def unpack(self, count: int) -> tuple[Branches, ...]:
         """For branches that each return `count` items: one Branches for each item."""
         names = self._recorder.unpack(self._node, count)
         return tuple(Branches(self._recorder, self._node, name) for name in names)
+
+
+class Gathered(_Pending):
+    """The branches of a fan-out as a tolerant fan-in receives them, whatever became of them."""
+
+    __slots__ = ("_at_least", "_kind")
+    _kind: str  # "successful" or "results"
+    _at_least: float
+
+    def __init__(self, branches: Branches, kind: str, at_least: float = 0.0) -> None:
+        _Pending.__init__(self, branches._recorder, branches._node, branches._output)
+        object.__setattr__(self, "_kind", kind)
+        object.__setattr__(self, "_at_least", at_least)
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} of '{self._node}'{_suffix(self._output)}>"
 
 
 def _suffix(output: str | None) -> str:

@@ -42,7 +42,7 @@ from .base import Deliver, Executor, Message
 from .dispatch import Dispatch
 from .failure import failure_of
 from .flights import Flight, Flights
-from .values import Values
+from .values import Tabulate, Values
 
 PULSE_SECONDS = 0.1  # how long the loop waits at most before watchers may show something
 CLOCK_SECONDS = 0.02  # the same while a branch has a timeout, or may have to be given back
@@ -88,11 +88,12 @@ class Runner:
         executor: Callable[[str, Deliver], Executor],
         watchers: list[Watcher],
         keep: Callable[[str, Shape], dict[int, Finished]] | None = None,
+        tabulate: Tabulate | None = None,
     ) -> None:
         self._job, self._store, self._record, self._watchers = job, store, record, watchers
         self._graph: Graph = job.trace.graph
         self._schedule = Schedule(self._graph)
-        self._values = Values(record, store.artifacts)
+        self._values = Values(record, store.artifacts, tabulate)
         self._dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values)
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
         self._flights = Flights()
@@ -124,7 +125,7 @@ class Runner:
                     self._cancel()
                     break
             else:
-                status = "failed" if self._record.counts()[Status.FAILED] else "completed"
+                status = "failed" if self._record.unhandled() else "completed"
         except BaseException:
             with contextlib.suppress(StoreError):  # which may be what has ended the run
                 self._cancel()
@@ -157,10 +158,11 @@ class Runner:
         job = self._job
         for name, node in self._graph.nodes.items():
             self._sealed[name] = tuple(self._values.seal(node.step.name, argument) for argument in node.arguments)
+        tolerated = self._graph.tolerated()
         infos = tuple(
             NodeInfo(
                 name, node.step.name, node.kind, node.outputs, self._sealed[name],
-                tuple(dict.fromkeys(self._graph.needs[name].nodes())),
+                tuple(dict.fromkeys(self._graph.needs[name].nodes())), name in tolerated,
             )
             for name, node in self._graph.nodes.items()
         )  # fmt: skip

@@ -16,12 +16,14 @@ from ..errors import CannotSend, CannotStore, FanlabError, FanOutError
 from ..store.artifacts import Artifacts
 from ..store.codecs import type_name
 
+Tabulate = Callable[[Record, str], Any]  # the table of one node's branches
+
 
 class Values:
     """Reads a run's record and its store's artifacts."""
 
-    def __init__(self, record: Record, artifacts: Artifacts) -> None:
-        self._record, self._artifacts = record, artifacts
+    def __init__(self, record: Record, artifacts: Artifacts, tabulate: Tabulate | None = None) -> None:
+        self._record, self._artifacts, self._tabulate = record, artifacts, tabulate
 
     def seal(self, step: str, argument: Argument) -> Argument:
         """A recorded argument as it is kept and sent."""
@@ -123,9 +125,25 @@ class Values:
         node = self._record.nodes[ref.node]
         if not ref.many:
             return Packed(node.outputs[ref.branch or 0] or b"", ref.output)
-        packed = [Packed(outputs or b"", ref.output) for outputs in node.outputs]
+        if ref.kind == "results" and self._tabulate is not None:
+            return self._artifacts.put(self._tabulate(self._record, ref.node), f"of the results of '{ref.node}'")
         keys = node.shape.keys if node.shape is not None else None
+        if ref.kind == "successful":
+            return self._successful(ref, keys)
+        packed = [Packed(outputs or b"", ref.output) for outputs in node.outputs]
         return packed if keys is None else dict(zip(keys, packed, strict=True))
+
+    def _successful(self, ref: Ref, keys: tuple[Any, ...] | None) -> Any:
+        outputs = self._record.nodes[ref.node].outputs
+        good = [branch for branch, found in enumerate(outputs) if found is not None]
+        if outputs and len(good) < ref.at_least * len(outputs):
+            raise FanOutError(
+                f"only {len(good)} of {len(outputs)} branches of '{ref.node}' have a value, "
+                f"fewer than the share of {ref.at_least:g} that is asked for",
+                do="mend the failed branches, or ask for less with successful(at_least=...)",
+            )
+        packed = [Packed(outputs[branch] or b"", ref.output) for branch in good]
+        return packed if keys is None else dict(zip((keys[branch] for branch in good), packed, strict=True))
 
     def _source(self, argument: Argument) -> Source:
         if isinstance(argument.value, Ref):

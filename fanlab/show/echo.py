@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from ..core.events import Event, Finished, Logged, Lost, RunEnded, RunStarted
+from ..core.record import Record
 
 
 class Echo:
@@ -14,7 +15,8 @@ class Echo:
     Lines of mapped branches are not shown; they are in the branch's log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, record: Record) -> None:
+        self._record = record
         self._streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._turn: list[str] = []  # plain calls in call order, those that have had their turn taken out
         self._held: dict[str, list[tuple[str, str]]] = {}
@@ -35,6 +37,9 @@ class Echo:
             case RunEnded():
                 self._ended.update(self._turn)
                 self._print()
+                if handled := self._record.handled():
+                    told = "1 failed branch was" if handled == 1 else f"{handled} failed branches were"
+                    print(f"fanlab: {told} handled", file=self._streams["stderr"], flush=True)
             case _:
                 pass
 
