@@ -47,6 +47,7 @@ class Batch(NamedTuple):
     node: str
     outputs: tuple[str, ...]
     mapped: bool
+    explode: tuple[str, ...]  # outputs whose items are wanted one by one; "" for the whole value
     start: int
     size: int
     attempt: int

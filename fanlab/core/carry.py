@@ -33,6 +33,7 @@ class Carried:
                     name, branch, bytes([Status.CACHED]), node.attempts[branch], node.workers[branch],
                     node.begun[branch : branch + 1], node.ended[branch : branch + 1], node.peaks[branch : branch + 1],
                     (node.outputs[branch],), {}, {branch: node.metadata[branch]} if branch in node.metadata else {},
+                    {branch: node.items[branch]} if branch in node.items else {},
                 )  # fmt: skip
         return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from .expand import Shape
+from .expand import Items, Shape
 from .spec import Argument
 
 
@@ -140,6 +140,7 @@ class Finished:
     outputs: tuple[bytes | None, ...]  # see store.codecs.pack; None for a failed branch
     failures: Mapping[int, Failure] = field(default_factory=dict)  # by branch
     metadata: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by branch: what it logged
+    items: Mapping[int, Mapping[str, Items]] = field(default_factory=dict)  # by branch and output: sealed, for maps
 
     def part(self, start: int, stop: int) -> Finished:
         """The same for some of its branches."""
@@ -149,6 +150,7 @@ class Finished:
             self.begun[first:last], self.ended[first:last], self.peaks[first:last], self.outputs[first:last],
             {branch: failure for branch, failure in self.failures.items() if start <= branch < stop},
             {branch: values for branch, values in self.metadata.items() if start <= branch < stop},
+            {branch: items for branch, items in self.items.items() if start <= branch < stop},
         )  # fmt: skip
 
 

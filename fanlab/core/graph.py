@@ -68,6 +68,15 @@ class Graph:
             name for needs in self.needs.values() for name in needs.strict()
         }
 
+    def exploded(self) -> dict[str, tuple[str, ...]]:
+        """Of each node that is mapped over by value: the outputs whose items are wanted, "" for the whole value."""
+        found: dict[str, dict[str, None]] = {}
+        for node in self.nodes.values():
+            for argument in node.arguments:
+                if argument.mapped and isinstance(argument.value, Output):
+                    found.setdefault(argument.value._node, {})[argument.value._output or ""] = None
+        return {name: tuple(outputs) for name, outputs in found.items()}
+
     def descendants(self, name: str) -> set[str]:
         """Every node that needs `name`, directly or not."""
         readers: dict[str, list[str]] = {}

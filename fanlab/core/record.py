@@ -21,7 +21,7 @@ from .events import (
     Started,
     Status,
 )
-from .expand import CALL, Shape
+from .expand import CALL, Items, Shape
 from .spec import Argument
 
 LogLine = tuple[str, str, float]  # stream, text, time
@@ -32,6 +32,7 @@ class NodeRecord:
 
     __slots__ = (
         "arguments", "attempts", "because", "begun", "ended", "failure", "failures", "info",
+        "items",
         "logs", "metadata", "outputs", "peaks", "progress", "queued", "shape", "status", "statuses", "workers",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class NodeRecord:
         self.outputs: list[bytes | None] = []
         self.failures: dict[int, Failure] = {}
         self.metadata: dict[int, Mapping[str, Any]] = {}
+        self.items: dict[int, Mapping[str, Items]] = {}
         self.logs: dict[int, list[LogLine]] = {}
         self.progress: dict[int, tuple[float, float | None]] = {}
 
@@ -185,6 +187,7 @@ class Record:
         node.outputs[start:stop] = event.outputs
         node.failures.update(event.failures)
         node.metadata.update(event.metadata)
+        node.items.update(event.items)
 
     def _lost(self, event: Lost) -> None:
         node = self.nodes[event.node]

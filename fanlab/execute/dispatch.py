@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from ..core.batch import Batch, RunHeader
+from ..core.graph import Graph
 from ..core.record import NodeRecord
 from ..core.spec import Step
 from ..errors import CannotSend
@@ -26,9 +27,9 @@ _numbers = itertools.count()  # of batches: unique in this process, since its ru
 class Dispatch:
     """Makes the batches of one run."""
 
-    def __init__(self, run: str, name: str, pipeline: str, store: str, values: Values) -> None:
+    def __init__(self, run: str, name: str, pipeline: str, store: str, values: Values, graph: Graph) -> None:
         self.blobs: dict[bytes, bytes] = {}
-        self._run, self._values = run, values
+        self._run, self._values, self._exploded = run, values, graph.exploded()
         self._code: dict[int, bytes | CannotSend] = {}
         self._shared: dict[str, bytes] = {}
         header = RunHeader(
@@ -51,6 +52,7 @@ class Dispatch:
             node.info.name,
             node.info.outputs,
             node.mapped,
+            self._exploded.get(node.info.name, ()),
             start,
             stop - start,
             attempt,

@@ -94,7 +94,7 @@ class Runner:
         self._graph: Graph = job.trace.graph
         self._schedule = Schedule(self._graph)
         self._values = Values(record, store.artifacts, tabulate)
-        self._dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values)
+        self._dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values, self._graph)
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
         self._flights = Flights()
         self._paces: dict[int, Pace] = {}

@@ -157,6 +157,9 @@ class Values:
         ref = argument.value
         if not argument.mapped or not isinstance(ref, Ref) or ref.many:
             return argument
+        told = self._record.nodes[ref.node].items.get(ref.branch or 0, {}).get(ref.output or "")
+        if told is not None:
+            return replace(argument, value=told)
         value = self.open(ref)
         items = items_of(value)
         if items is None:

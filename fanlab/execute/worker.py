@@ -19,9 +19,10 @@ from typing import Any
 from ..core.batch import Answer, Batch, BatchDone, BatchReleased, Column, Hole, RunHeader
 from ..core.context import RUNNING, Running
 from ..core.events import Event, Failure, Finished, Logged, Progressed, Started, Status
-from ..core.seal import Packed, Stored, is_scalar, rebuild
+from ..core.expand import Items, items_of
+from ..core.seal import Packed, Stored, is_scalar, rebuild, seal
 from ..core.spec import RECORDER
-from ..errors import CannotSend, CannotStore, FanlabError, listed
+from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
 from .capture import Capture, end_lines
@@ -241,6 +242,8 @@ class _Work:
 
     def _stored(self, value: Any) -> bytes:
         outputs = self._batch.outputs
+        if self._batch.explode:
+            self._explode(value)
         if len(outputs) == 1:
             return pack_scalar(outputs[0], value) or pack({outputs[0]: self._keep(value)})
         return pack(self._keep_each(value))
@@ -270,6 +273,16 @@ class _Work:
                 f"{what} of '{self._batch.node}' cannot be opened in a worker: {type(error).__name__}: {error}",
                 do="make its class importable from the notebook's folder, or pass plain data",
             ) from error
+
+    def _explode(self, value: Any) -> None:
+        """Store the items of a value that is mapped over, each for itself, so that it need not be opened for them."""
+        named = dict(zip(self._batch.outputs, value, strict=False)) if len(self._batch.outputs) > 1 else {}
+        for output in self._batch.explode:
+            with contextlib.suppress(FanOutError):  # told when the map is made
+                items = items_of(named.get(output, value))
+                if items is not None:
+                    sealed = seal(items, self._keep)
+                    self._items.setdefault(self._running.branch, {})[output] = sealed
 
     def _keep_each(self, value: Any) -> dict[str, Stored]:
         batch = self._batch
@@ -307,6 +320,7 @@ class _Work:
         self._begun, self._ended, self._peaks = array("d"), array("d"), array("q")
         self._failures: dict[int, Failure] = {}
         self._metadata: dict[int, Mapping[str, Any]] = {}
+        self._items: dict[int, dict[str, Items]] = {}
 
     def _flush(self) -> None:
         batch = self._batch
@@ -314,7 +328,7 @@ class _Work:
             return
         finished = Finished(
             batch.node, self._untold, bytes(self._statuses), batch.attempt, self._pid,
-            self._begun, self._ended, self._peaks, tuple(self._outputs), self._failures, self._metadata,
+            self._begun, self._ended, self._peaks, tuple(self._outputs), self._failures, self._metadata, self._items,
         )  # fmt: skip
         self._untold += len(self._statuses)
         self._clear()
