@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .core.events import Failure
 from .errors import FanlabError, PipelineError
-from .place import file_label
+from .place import file_label, is_own
 from .show.table import arguments_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def where(failure: Failure) -> str | None:
     """The user's line that raised, with its text: the innermost frame outside installed packages."""
     if not failure.frames:
         return None
-    own = [frame for frame in failure.frames if "site-packages" not in frame.file and not frame.file.startswith("<")]
+    own = [frame for frame in failure.frames if is_own(frame.file)]
     frame = (own or failure.frames)[-1]
     text = frame.text or _line(frame.file, frame.line)
     return f"{file_label(frame.file)}, line {frame.line}, in {frame.function}" + (f": {text}" if text else "")

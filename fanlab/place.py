@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -28,6 +29,11 @@ def here() -> Place:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
     return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def is_own(file: str) -> bool:
+    """Whether a file is the user's own code, and not fanlab's, an installed package's or Python's."""
+    return not file.startswith((PACKAGE, _PYTHON, "<")) and "site-packages" not in file
 
 
 def file_label(file: str) -> str:

@@ -459,7 +459,11 @@ class Runner:
             return
         self._receive([message for message in self._told() if not isinstance(message, _Cancel)])
         for flight in self._flights:
-            self._executor.kill(flight.number)
+            status = self._executor.running(flight.number)
+            if status is not None and status.batch != flight.number:  # it waits behind another run's batch
+                self._executor.release(flight.number)
+            else:
+                self._executor.kill(flight.number)
         waiting = [(name, branch) for _, name, branch in self._later]
         self._schedule.stop()
         lost: list[Event] = [Lost(*dropped) for dropped in self._schedule.dropped]

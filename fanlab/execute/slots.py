@@ -70,9 +70,10 @@ class Slot:
 
     def kill(self) -> None:
         """End the worker at once."""
-        if self.worker:
+        # One that is still starting has not said which process it is; its executor knows, in an attribute of its own.
+        for worker in [self.worker] if self.worker else list(getattr(self._pool, "_processes", None) or ()):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.worker, signal.SIGKILL)
+                os.kill(worker, signal.SIGKILL)
 
     def close(self) -> None:
         """End the worker and the threads that serve it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from ..errors import FanlabError
-from ..place import PACKAGE, Place
+from ..place import Place, is_own
 
 
 def render(error: FanlabError) -> list[str]:
@@ -16,9 +16,5 @@ def render(error: FanlabError) -> list[str]:
 
 def _where(error: FanlabError) -> str | None:
     """The last line of the user's own that led to the error."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _foreign(f.filename)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_own(f.filename)]
     return str(Place(frames[-1].filename, frames[-1].lineno or 0)) if frames else None
-
-
-def _foreign(file: str) -> bool:
-    return file.startswith((PACKAGE, "<")) or "site-packages" in file
