@@ -19,8 +19,11 @@ FanlabError
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from typing import Any
+
+from .place import Place, is_own
 
 
 class FanlabError(Exception):
@@ -38,6 +41,12 @@ class FanlabError(Exception):
         if self.do:
             lines.append(f"  do:    {self.do}")
         return "\n".join(lines)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback: the message, with the user's own line that led here."""
+        frames = [frame for frame in traceback.extract_tb(self.__traceback__) if is_own(frame.filename)]
+        place = str(Place(frames[-1].filename, frames[-1].lineno or 0)) if frames else None
+        return [f"{type(self).__name__}: {FanlabError(self.what, self.where or place, self.do)}"]
 
 
 class StepDefinitionError(FanlabError, TypeError):

@@ -112,7 +112,8 @@ class BranchList:
             return [self._value(branch) for branch in range(len(self))[key]]
         branch = self._shape.position(key)
         if branch is None and type(key) is int and -len(self) <= key < len(self):
-            branch = key % len(self)
+            numbered = any(isinstance(known, int) for known in self.keys())  # then a number can only be a key
+            branch = None if numbered else key % len(self)
         if branch is None:
             keys = self.keys()
             shown = (

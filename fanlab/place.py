@@ -33,7 +33,9 @@ def here() -> Place:
 
 def is_own(file: str) -> bool:
     """Whether a file is the user's own code, and not fanlab's, an installed package's or Python's."""
-    return not file.startswith((PACKAGE, _PYTHON, "<")) and "site-packages" not in file
+    if file.startswith("<"):  # <frozen ...>, <string>; but cells of a terminal's IPython are <ipython-input-...>
+        return file.startswith("<ipython")
+    return not file.startswith((PACKAGE, _PYTHON)) and "site-packages" not in file
 
 
 def file_label(file: str) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FanlabError
 from .body import CellText
 from .cells import FanlabMagics
-from .render import render
 
 _KEY = "_fanlab"
 
@@ -21,7 +19,6 @@ def load(shell: Any) -> None:
     magics = FanlabMagics(shell, cell)
     shell.register_magics(magics)
     setattr(shell, _KEY, (cell, magics))
-    FanlabError._render_traceback_ = render  # type: ignore[attr-defined]
 
 
 def unload(shell: Any) -> None:

@@ -58,14 +58,14 @@ def compile_body(shell: Any, raw: str, magic: str, cell: str) -> Body:
     Raises UsageError for statements that a body cannot have, SyntaxError as Python does.
     """
     source, name = _source(shell, raw, magic, cell)
-    tree = shell.compile.ast_parse(source, filename=name)
+    try:
+        tree = shell.compile.ast_parse(source, filename=name)
+    except SyntaxError as error:
+        raise error.with_traceback(None) from None  # which says where it is by itself
     _refuse(tree, magic, name)
     tree = shell.transform_ast(tree)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    quiet = cell.rstrip().endswith(";")
-    expression = ast.Expression(last.value) if last is not None and not quiet else None
-    if last is not None and quiet:
-        tree.body.append(last)
+    expression = ast.Expression(last.value) if last is not None else None
     return Body(
         shell.compile(tree, name, "exec"),
         shell.compile(expression, name, "eval") if expression is not None else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -154,7 +155,7 @@ class FanlabMagics(Magics):
 
 
 def _check_name(magic: str, name: str) -> None:
-    if not name.isidentifier():
+    if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{magic} takes a name that a variable can have, not {name!r}")
 
 

@@ -19,12 +19,6 @@ from fanlab.client import Client
 LOCK = threading.Lock()
 
 
-@pytest.fixture(params=["sequential", "loky"])
-def pipe(request):
-    """The decorator @pipeline with the backend of this row of the table."""
-    return pipeline(backend=request.param, n_jobs=2)
-
-
 @step
 def same(x):
     return x
@@ -45,17 +39,6 @@ def picky(x):
     if x == 2:
         raise ValueError(f"no {x} here")
     return x
-
-
-def failed(pipeline, *args):
-    """The PipelineError of a run that must fail."""
-    with pytest.raises(fanlab.PipelineError) as caught:
-        pipeline(*args)
-    return caught.value
-
-
-def statuses(run):
-    return {name: found.status for name, found in run.steps.items()}
 
 
 # order and values
@@ -148,7 +131,7 @@ def test_a_map_over_the_branches_of_a_dynamic_map_follows_its_number(pipe):
     assert chain().load() == [1, 16, 81]
 
 
-def test_mapping_over_a_value_without_items_fails_the_node_with_the_way_out(pipe):
+def test_mapping_over_a_value_without_items_fails_the_node_with_the_way_out(pipe, failed, statuses):
     @pipe
     def wrong():
         return square.map(same(7))
@@ -161,7 +144,7 @@ def test_mapping_over_a_value_without_items_fails_the_node_with_the_way_out(pipe
     assert statuses(error.run) == {"same": "completed", "square": "failed"}
 
 
-def test_a_dynamic_map_of_unequal_lengths_fails_the_node_and_names_each_argument(pipe):
+def test_a_dynamic_map_of_unequal_lengths_fails_the_node_and_names_each_argument(pipe, failed):
     @step
     def add(a, b):
         return a + b
@@ -177,7 +160,7 @@ def test_a_dynamic_map_of_unequal_lengths_fails_the_node_and_names_each_argument
     )
 
 
-def test_a_failed_dynamic_map_is_skipped_by_what_reads_it(pipe):
+def test_a_failed_dynamic_map_is_skipped_by_what_reads_it(pipe, failed, statuses):
     @pipe
     def wrong():
         return total(square.map(square.map(same(7))))
@@ -205,7 +188,7 @@ def test_several_outputs_unpack_by_their_annotation(pipe):
     assert run["split"].load() == ([1, 2], [3, 4])
 
 
-def test_several_outputs_of_the_wrong_count_fail_with_both_counts(pipe):
+def test_several_outputs_of_the_wrong_count_fail_with_both_counts(pipe, failed):
     @step
     def split() -> tuple[Annotated[int, "small"], Annotated[int, "large"]]:
         return 1, 2, 3
@@ -220,7 +203,7 @@ def test_several_outputs_of_the_wrong_count_fail_with_both_counts(pipe):
     )
 
 
-def test_one_value_in_place_of_several_outputs_fails_with_its_type(pipe):
+def test_one_value_in_place_of_several_outputs_fails_with_its_type(pipe, failed):
     @pipe
     def parts():
         return same(7).unpack(2)
@@ -500,7 +483,7 @@ def test_frames_keep_their_dtypes_as_arguments_and_as_results(pipe):
 # failures
 
 
-def test_a_failure_keeps_its_siblings(pipe):
+def test_a_failure_keeps_its_siblings(pipe, failed, statuses):
     @pipe
     def fails():
         return picky.map([1, 2, 3])
@@ -510,7 +493,7 @@ def test_a_failure_keeps_its_siblings(pipe):
     assert run.steps["picky[2]"].load() == 3
 
 
-def test_what_depends_on_a_failure_is_skipped(pipe):
+def test_what_depends_on_a_failure_is_skipped(pipe, failed, statuses):
     @pipe
     def fails():
         branches = picky.map([1, 2])
@@ -525,7 +508,7 @@ def test_what_depends_on_a_failure_is_skipped(pipe):
     }
 
 
-def test_what_comes_after_a_failure_is_skipped_without_data_too(pipe):
+def test_what_comes_after_a_failure_is_skipped_without_data_too(pipe, failed, statuses):
     @pipe
     def fails():
         picky(2)
@@ -541,7 +524,7 @@ def test_what_comes_after_a_failure_is_skipped_without_data_too(pipe):
     }
 
 
-def test_the_error_tells_branch_arguments_cause_line_and_the_way_out(pipe):
+def test_the_error_tells_branch_arguments_cause_line_and_the_way_out(pipe, failed):
     @pipe
     def fails():
         picky.map([1, 2])
@@ -559,7 +542,7 @@ def test_the_error_tells_branch_arguments_cause_line_and_the_way_out(pipe):
     assert error.__cause__.__notes__ == [f"raised at {place}"]
 
 
-def test_the_error_counts_the_other_failures(pipe):
+def test_the_error_counts_the_other_failures(pipe, failed):
     @pipe
     def fails():
         picky.map([2, 1, 2, 2])
@@ -567,7 +550,7 @@ def test_the_error_counts_the_other_failures(pipe):
     assert str(failed(fails)).partition("\n")[0] == "picky[0] (x=2) failed: ValueError: no 2 here (and 2 more failed)"
 
 
-def test_an_exit_in_a_step_is_an_ordinary_failure(pipe):
+def test_an_exit_in_a_step_is_an_ordinary_failure(pipe, failed, statuses):
     @step
     def leaves(x):
         if x:
@@ -583,7 +566,7 @@ def test_an_exit_in_a_step_is_an_ordinary_failure(pipe):
     assert error.run.steps["leaves[1]"].error == "SystemExit: enough"
 
 
-def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_message(pipe):
+def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_message(pipe, failed):
     @step
     def fails():
         class Odd(Exception):
@@ -602,7 +585,7 @@ def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_message(pip
     assert isinstance(error.__cause__, fanlab.FanlabError)
 
 
-def test_a_result_that_cannot_be_pickled_fails_with_its_step_and_type(pipe):
+def test_a_result_that_cannot_be_pickled_fails_with_its_step_and_type(pipe, failed):
     @step
     def lock():
         return threading.Lock()
@@ -621,7 +604,7 @@ def test_a_result_that_cannot_be_pickled_fails_with_its_step_and_type(pipe):
     assert error.run["same"].status == "completed"
 
 
-def test_a_generator_as_a_result_fails_with_its_type(pipe):
+def test_a_generator_as_a_result_fails_with_its_type(pipe, failed):
     @step
     def lazy():
         return (x for x in [1, 2])
@@ -636,7 +619,7 @@ def test_a_generator_as_a_result_fails_with_its_type(pipe):
     )
 
 
-def test_an_argument_that_cannot_be_sent_fails_with_its_step_and_name(pipe):
+def test_an_argument_that_cannot_be_sent_fails_with_its_step_and_name(pipe, failed):
     @pipe
     def sends():
         same(threading.Lock())
@@ -651,7 +634,7 @@ def test_an_argument_that_cannot_be_sent_fails_with_its_step_and_name(pipe):
     assert error.run["square"].load() == 9
 
 
-def test_an_open_file_as_an_argument_fails_with_its_step_and_name(pipe):
+def test_an_open_file_as_an_argument_fails_with_its_step_and_name(pipe, failed):
     @pipe
     def sends(file):
         same(file)
@@ -665,7 +648,7 @@ def test_an_open_file_as_an_argument_fails_with_its_step_and_name(pipe):
     )
 
 
-def test_one_item_that_cannot_be_sent_fails_its_own_branch_only(pipe):
+def test_one_item_that_cannot_be_sent_fails_its_own_branch_only(pipe, failed, statuses):
     @pipe
     def sends():
         same.map([1, threading.Lock(), 3])
@@ -673,7 +656,7 @@ def test_one_item_that_cannot_be_sent_fails_its_own_branch_only(pipe):
     assert list(statuses(failed(sends).run).values()) == ["completed", "failed", "completed"]
 
 
-def test_a_global_that_cannot_be_sent_fails_with_its_name(pipe):
+def test_a_global_that_cannot_be_sent_fails_with_its_name(pipe, failed):
     @step
     def locked():
         with LOCK:
@@ -693,7 +676,7 @@ def test_a_global_that_cannot_be_sent_fails_with_its_name(pipe):
     assert error.run["same"].status == "completed"
 
 
-def test_a_closure_variable_that_cannot_be_sent_fails_with_its_name(pipe):
+def test_a_closure_variable_that_cannot_be_sent_fails_with_its_name(pipe, failed):
     lock = threading.Lock()
 
     @step
@@ -774,7 +757,7 @@ def test_lines_of_mapped_branches_go_to_their_logs_only(pipe, capsys):
     assert run.steps["say[0]"].logs == ["branch a", "done"]
 
 
-def test_lines_of_a_step_that_fails_are_kept(pipe, capsys):
+def test_lines_of_a_step_that_fails_are_kept(pipe, capsys, failed):
     @step
     def say():
         print("before")
@@ -965,7 +948,7 @@ def test_a_pipeline_called_in_a_running_step_runs_there(pipe):
     assert [found.pipeline for found in Client().list_pipeline_runs(status="completed")].count("inner") == 2
 
 
-def test_a_failure_of_a_pipeline_in_a_running_step_is_the_steps_own(pipe):
+def test_a_failure_of_a_pipeline_in_a_running_step_is_the_steps_own(pipe, failed):
     @pipeline
     def inner():
         picky(2)
@@ -998,7 +981,7 @@ def test_a_completed_run_tells_its_parameters_and_times(pipe):
     assert sweep.last_run is run
 
 
-def test_a_finished_run_is_found_again_by_name_with_equal_results(pipe):
+def test_a_finished_run_is_found_again_by_name_with_equal_results(pipe, failed):
     @pipe
     def fails():
         total(picky.map([1, 2]))
@@ -1071,7 +1054,7 @@ def test_a_branch_of_the_next_stage_starts_before_the_last_of_this_one_has_ended
     [(lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL(-9)"), (lambda: os._exit(3), "EXIT(3)")],
     ids=["killed", "exited"],
 )
-def test_a_worker_that_dies_fails_its_own_branch_only(end, reason):
+def test_a_worker_that_dies_fails_its_own_branch_only(end, reason, failed):
     @step
     def dies(x):
         if x == 1:
@@ -1092,7 +1075,7 @@ def test_a_worker_that_dies_fails_its_own_branch_only(end, reason):
     )
 
 
-def test_the_next_run_works_after_a_worker_has_died():
+def test_the_next_run_works_after_a_worker_has_died(failed):
     @step
     def dies():
         os._exit(1)
@@ -1109,7 +1092,7 @@ def test_the_next_run_works_after_a_worker_has_died():
     assert lives().load() == 1
 
 
-def test_what_a_branch_printed_before_its_worker_died_is_kept(until):
+def test_what_a_branch_printed_before_its_worker_died_is_kept(until, failed):
     @step
     def dies():
         print("last words")

@@ -35,21 +35,8 @@ except KeyboardInterrupt:
 """
 
 
-def living(group):
-    """The processes of a process group, without those that have ended and were not asked about."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            state, _, pgrp = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(pgrp) == group and state != "Z":
-            found.append(int(entry))
-    return found
-
-
 @pytest.fixture
-def interrupted(tmp_path, until):
+def interrupted(tmp_path, until, living):
     """A script that has been interrupted while two branches ran and one was done; its seconds and stderr."""
     Path("program.py").write_text(PROGRAM)
     process = subprocess.Popen(
@@ -68,7 +55,7 @@ def interrupted(tmp_path, until):
         process.wait()
 
 
-def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, until):
+def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, until, living):
     process, seconds, errors = interrupted
     assert seconds < 3
     assert errors.splitlines()[-1] == "KeyboardInterrupt"

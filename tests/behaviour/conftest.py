@@ -1,0 +1,63 @@
+"""The table of backends, and what its tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import fanlab
+from fanlab import pipeline
+
+BACKENDS = ("sequential", "threading", "loky")
+
+# Rows of the table that a backend cannot do, and why.
+CANNOT = {
+    ("sequential", "test_on_failure_stop_lets_running_branches_finish"): "it runs one branch at a time",
+    ("sequential", "test_max_parallel_lets_so_many_branches_run_at_once_and_no_more"): "it runs one branch at a time",
+    ("sequential", "test_max_parallel_of_one_step_does_not_hold_back_another"): "it runs one branch at a time",
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def pipe(request):
+    """The decorator @pipeline with the backend of this row of the table."""
+    reason = CANNOT.get((request.param, request.node.originalname))
+    if reason is not None:
+        pytest.skip(f"{request.param}: {reason}")
+    return pipeline(backend=request.param, n_jobs=2)
+
+
+@pytest.fixture
+def failed():
+    """The PipelineError of a run that must fail."""
+
+    def failed(pipeline, *args):
+        with pytest.raises(fanlab.PipelineError) as caught:
+            pipeline(*args)
+        return caught.value
+
+    return failed
+
+
+@pytest.fixture
+def statuses():
+    """The statuses of a run, by name."""
+    return lambda run: {name: found.status for name, found in run.steps.items()}
+
+
+@pytest.fixture
+def living():
+    """The processes of a process group, without those that have ended and were not asked about."""
+
+    def living(group):
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                state, _, pgrp = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(pgrp) == group and state != "Z":
+                found.append(int(entry))
+        return found
+
+    return living
