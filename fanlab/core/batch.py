@@ -51,6 +51,7 @@ class Batch(NamedTuple):
     start: int
     size: int
     attempt: int
+    halt: bool  # whether a failed branch ends the batch: those behind it are given back
     columns: tuple[Column, ...]
     labels: tuple[str, ...] | None  # what stands in the branches' brackets; None: their numbers
     keys: tuple[Any, ...] | None  # None: their numbers

@@ -151,3 +151,6 @@ def end_lines() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, _Lines):
             stream.end()
+
+
+AT_HOME = Capture()  # of the kernel itself: one, since runs that overlap share the process's streams

@@ -27,9 +27,12 @@ _numbers = itertools.count()  # of batches: unique in this process, since its ru
 class Dispatch:
     """Makes the batches of one run."""
 
-    def __init__(self, run: str, name: str, pipeline: str, store: str, values: Values, graph: Graph) -> None:
+    def __init__(
+        self, run: str, name: str, pipeline: str, store: str, values: Values, graph: Graph, *, halt: bool
+    ) -> None:
         self.blobs: dict[bytes, bytes] = {}
         self._run, self._values, self._exploded = run, values, graph.exploded()
+        self._halt = halt
         self._code: dict[int, bytes | CannotSend] = {}
         self._shared: dict[str, bytes] = {}
         header = RunHeader(
@@ -56,6 +59,7 @@ class Dispatch:
             start,
             stop - start,
             attempt,
+            self._halt,
             self._values.columns(node.arguments, shape, start, stop),
             tuple(shape.label(branch) for branch in range(start, stop)) if named else None,
             shape.keys[start:stop] if shape.keys is not None else None,

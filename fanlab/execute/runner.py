@@ -94,7 +94,9 @@ class Runner:
         self._graph: Graph = job.trace.graph
         self._schedule = Schedule(self._graph)
         self._values = Values(record, store.artifacts, tabulate)
-        self._dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values, self._graph)
+        self._dispatch = Dispatch(
+            job.id, job.name, job.pipeline, store.root, self._values, self._graph, halt=job.stop_on_failure
+        )
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
         self._flights = Flights()
         self._paces: dict[int, Pace] = {}
@@ -221,10 +223,16 @@ class Runner:
     def _start(self) -> None:
         """Give the executor as much as it can take, the deepest first."""
         self._wake()
-        while self._executor.room() > 0 and (name := self._schedule.next(self._blocked())) is not None:
+        while self._room() and (name := self._schedule.next(self._blocked())) is not None:
             self._send(name)
         if len(self._flights) and self._executor.room() > 0:
             self._ask_back()
+
+    def _room(self) -> bool:
+        """Whether a batch may go out; where a failure stops the run, none may wait behind another."""
+        if self._job.stop_on_failure and len(self._flights) >= self._executor.slots:
+            return False
+        return self._executor.room() > 0
 
     def _blocked(self) -> set[str]:
         return {name for name in self._limited if self._flights.full(self._graph.nodes[name].step)}
@@ -383,7 +391,9 @@ class Runner:
     def _stop_if_asked(self, event: Finished) -> None:
         if self._job.stop_on_failure and event.failures and not self._stopped:
             self._stopped = True
-            self._later.clear()
+            later, self._later = self._later, []
+            for _, name, branch in later:  # they are queued again, to be dropped with the others
+                self._schedule.again(name, branch)
             self._schedule.stop()
             for flight in self._flights:
                 self._executor.release(flight.number)
@@ -464,11 +474,11 @@ class Runner:
                 self._executor.release(flight.number)
             else:
                 self._executor.kill(flight.number)
-        waiting = [(name, branch) for _, name, branch in self._later]
+        for _, name, branch in self._later:
+            self._schedule.again(name, branch)
         self._schedule.stop()
         lost: list[Event] = [Lost(*dropped) for dropped in self._schedule.dropped]
         lost += [Lost(f.node, f.start, f.stop, Status.CANCELLED, "") for f in self._flights if f.start < f.stop]
-        lost += [Lost(name, branch, branch + 1, Status.CANCELLED, "") for name, branch in waiting]
         self._emit(lost)
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 from ..core.batch import Batch
 from .base import Blobs, Deliver
-from .capture import Capture
+from .capture import AT_HOME
 from .page import Status
 from .worker import Bench
 
@@ -20,7 +20,7 @@ class Sequential:
     immediate = True
 
     def __init__(self, deliver: Deliver) -> None:
-        self._bench = Bench(lambda _, message, __: deliver(message), Capture())
+        self._bench = Bench(lambda _, message, __: deliver(message), AT_HOME, interrupts=True)
 
     def room(self) -> int:
         """One: submit returns when the batch has ended."""

@@ -6,13 +6,11 @@ import queue
 import threading
 from concurrent.futures import Future
 
-from ..core.batch import Batch, BatchDone
+from ..core.batch import Batch, BatchDone, BatchLost
 from .base import Blobs, Deliver, Message
-from .capture import Capture
+from .capture import AT_HOME
 from .page import Status
 from .worker import Bench
-
-_CAPTURE = Capture()  # one for the process: it stands in for the process's streams
 
 
 class Threads:
@@ -60,15 +58,19 @@ class Threads:
             self._work.put(None)
 
     def _serve(self) -> None:
-        bench = Bench(lambda _, message, __: self._tell(message), _CAPTURE)
+        bench = Bench(lambda _, message, __: self._tell(message), AT_HOME)
         while (item := self._work.get()) is not None:
             batch, blobs, future = item
-            bench.receive(blobs)
-            bench.run(batch)
-            future.set_result(None)
+            try:
+                bench.receive(blobs)
+                bench.run(batch)
+                future.set_result(None)
+            except BaseException as error:  # noqa: BLE001 (a fault of fanlab's own: the thread goes on)
+                self._tell(BatchLost(batch.number, None, repr(error)))
+                future.set_exception(error)
 
     def _tell(self, message: Message) -> None:
-        if isinstance(message, BatchDone):
+        if isinstance(message, (BatchDone, BatchLost)):
             with self._lock:
                 self._free += 1
         deliver = self._deliver

@@ -50,8 +50,11 @@ class MissingBlob(Exception):  # noqa: N818
 class Bench:
     """Runs batches one at a time and remembers what they share."""
 
-    def __init__(self, tell: Tell, capture: Capture, page: Page | None = None, *, at_home: bool = True) -> None:
+    def __init__(
+        self, tell: Tell, capture: Capture, page: Page | None = None, *, at_home: bool = True, interrupts: bool = False
+    ) -> None:
         self.tell, self.capture, self.page = tell, capture, page
+        self.interrupts = interrupts  # whether a KeyboardInterrupt is the user's, and not the step's own
         self._at_home = at_home  # in the kernel itself: its directory and path are right already
         self._blobs: dict[bytes, bytes] = {}
         self._opened: dict[bytes, Any] = {}
@@ -197,7 +200,9 @@ class _Work:
             try:
                 args, kwargs = self._row(branch - batch.start) if rows is None else next(rows)
                 outputs = self._stored(bench.function(batch)(*args, **kwargs))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a step raises is its failure)
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and bench.interrupts:
+                    raise
                 self._failures[branch] = failure_of(error, self._bench.retry_on(batch))
             if capture.held:
                 end_lines()
@@ -211,6 +216,14 @@ class _Work:
             self._statuses.append(Status.FAILED if outputs is None else Status.COMPLETED)
             self._outputs.append(outputs)
             self._peaks.append(self._peak)
+
+    def _fail(self, branch: int, error: BaseException) -> None:
+        bench, batch = self._bench, self._batch
+        if isinstance(error, KeyboardInterrupt) and bench.interrupts:
+            raise error
+        self._failures[branch] = failure_of(error, bench.retry_on(batch))
+        if batch.halt:
+            bench.limit = 0
 
     def _plain_rows(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]] | None:
         """The arguments of each branch where nothing has to be opened for them; else None."""

@@ -17,7 +17,8 @@ class Echo:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr}
+        self._streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr, "logging": sys.stderr}
+        self._warned: set[str] = set()
         self._turn: list[str] = []  # plain calls in call order, those that have had their turn taken out
         self._held: dict[str, list[tuple[str, str]]] = {}
         self._ended: set[str] = set()
@@ -28,6 +29,10 @@ class Echo:
             case RunStarted():
                 self._turn = [node.name for node in event.nodes if node.kind == "call"][::-1]
                 self._held = {name: [] for name in self._turn}
+            case Logged(stream="warning", text=text):
+                if text not in self._warned:  # however many branches raise it
+                    self._warned.add(text)
+                    print(text, file=self._streams["stderr"], flush=True)
             case Logged(node, _, stream, text, _) if node in self._held:
                 self._held[node].append((stream, text))
                 self._print()

@@ -322,7 +322,7 @@ def test_on_failure_stop_lets_running_branches_finish(pipe, failed, statuses, un
     assert error.run.steps["runs[1]"].load() == 1
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_on_failure_stop_cancels_a_retry_that_waits_for_its_time(pipe, failed, statuses):
     @step(retries=1, retry_delay=0.5, retry_on=KeyError)
     def fails(x):
@@ -350,7 +350,7 @@ def test_on_failure_stop_waits_for_the_last_attempt(pipe, failed):
     assert tries.with_options(on_failure="stop")().load() == 1
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_an_exception_outside_exception_is_an_ordinary_failure(pipe, failed, statuses):
     class Odd(BaseException):
         pass
