@@ -24,7 +24,7 @@ class Capture:
     """Stands in for the process's streams while branches run; threads that run none write where they always did."""
 
     def __init__(self, *, whole_process: bool = False) -> None:
-        self._whole = whole_process  # in a worker, threads that a step starts belong to its branch
+        self.whole = whole_process  # in a worker, threads that a step starts belong to its branch
         self._here = _Targets()
         self._shared: Target | None = None
         self._users = 0
@@ -36,7 +36,7 @@ class Capture:
 
     def target(self) -> Target | None:
         """Where lines of the current thread go; None: to the real streams."""
-        return self._here.target or (self._shared if self._whole else None)
+        return self._here.target or (self._shared if self.whole else None)
 
     @contextlib.contextmanager
     def to(self, target: Target) -> Iterator[None]:
@@ -129,11 +129,13 @@ class _Lines(io.TextIOBase):
         return len(text)
 
     def end(self) -> None:
-        """Send a line of this thread that has no end yet."""
-        rest = self._capture.held.pop((self._name, threading.get_ident()), "")
-        target = self._capture.target()
-        if rest and target is not None:
-            target(self._name, rest.rpartition("\r")[2])
+        """Send what has no end of line yet: of this thread, and of all threads where they are the branch's own."""
+        target, held = self._capture.target(), self._capture.held
+        here = threading.get_ident()
+        for stream, thread in [key for key in held if key[0] == self._name and (self._capture.whole or key[1] == here)]:
+            rest = held.pop((stream, thread), "")
+            if rest and target is not None:
+                target(self._name, rest.rpartition("\r")[2])
 
     def flush(self) -> None:
         if self._real is not None and self._capture.target() is None:

@@ -13,7 +13,7 @@ import queue
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased
@@ -223,10 +223,14 @@ class Runner:
     def _start(self) -> None:
         """Give the executor as much as it can take, the deepest first."""
         self._wake()
-        while self._room() and (name := self._schedule.next(self._blocked())) is not None:
+        while self._room() and self._inbox_is_quiet() and (name := self._schedule.next(self._blocked())) is not None:
             self._send(name)
         if len(self._flights) and self._executor.room() > 0:
             self._ask_back()
+
+    def _inbox_is_quiet(self) -> bool:
+        """Whether nobody has asked for the end, of a run whose batches leave no other moment to look."""
+        return not self._executor.immediate or self._inbox.empty()
 
     def _room(self) -> bool:
         """Whether a batch may go out; where a failure stops the run, none may wait behind another."""
@@ -445,7 +449,15 @@ class Runner:
         if failure.retry and flight.attempt <= options.retries and not self._stopped:
             self._emit([self._try_again(flight.node, branch, flight.attempt, failure)])
         else:
-            self._finish(_failed(flight.node, branch, flight.attempt, failure))
+            node = self._record.nodes[flight.node]
+            failed = _failed(flight.node, branch, flight.attempt, failure)
+            told = replace(
+                failed,
+                worker=node.workers[branch],
+                begun=node.begun[branch : branch + 1],
+                ended=array("d", [time.time()]),
+            )
+            self._finish(told if node.begun[branch] else failed)
 
     def _overdue_error(self, flight: Flight, branch: int) -> StepTimeout:
         name = self._record.nodes[flight.node].name(branch)

@@ -200,10 +200,8 @@ class _Work:
             try:
                 args, kwargs = self._row(branch - batch.start) if rows is None else next(rows)
                 outputs = self._stored(bench.function(batch)(*args, **kwargs))
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt) and bench.interrupts:
-                    raise
-                self._failures[branch] = failure_of(error, self._bench.retry_on(batch))
+            except BaseException as error:  # noqa: BLE001 (whatever a step raises is its failure)
+                self._fail(branch, error)
             if capture.held:
                 end_lines()
             if running.metadata:

@@ -141,10 +141,13 @@ def _profile_row(node: NodeRecord, branch: int) -> dict[str, Any]:
     if node.shape is None:
         return row
     row["queued"] = node.queued or _ABSENT
-    if not node.attempts[branch] or not node.begun[branch]:
+    if not node.attempts[branch]:
         return row
+    row["attempts"] = node.attempts[branch]
     begun, ended = node.begun[branch], node.ended[branch]
-    row.update(attempts=node.attempts[branch], worker=node.workers[branch], start=begun)
+    if not begun:
+        return row
+    row.update(worker=node.workers[branch], start=begun)
     if ended:
         row.update(end=ended, seconds=ended - begun)
     if node.peaks[branch]:

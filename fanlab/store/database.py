@@ -17,6 +17,7 @@ from . import location
 from .artifacts import Artifacts
 
 VERSION = 1
+_CLOCK_SECONDS = 2.0  # how far the time of the boot and the clock may be apart
 _SCHEMA = """
 create table runs(number integer primary key, id text unique, name text unique, pipeline text, status text,
   start real, end real, process integer);
@@ -102,11 +103,14 @@ class Store:
     ) -> list[str]:
         """Names of runs, the latest first. `status` is compared as `record` tells it."""
         rows = self._database.execute(
-            "select name, status, process from runs where (?1 is null or pipeline = ?1) and (?2 is null or start >= ?2)"
+            "select name, status, process, start from runs"
+            " where (?1 is null or pipeline = ?1) and (?2 is null or start >= ?2)"
             " order by start desc, number desc",
             (pipeline, since),
         )
-        found = (name for name, kept, process in rows if status is None or _honest(kept, process) == status)
+        found = (
+            name for name, kept, process, start in rows if status is None or _honest(kept, process, start) == status
+        )
         return [name for name, _ in zip(found, range(limit), strict=False)] if limit is not None else list(found)
 
     def pipelines(self) -> list[str]:
@@ -144,7 +148,7 @@ class Store:
         record = Record()
         for event in self.events(number):
             record.apply(event)
-        record.status = _honest(record.status, record.process)
+        record.status = _honest(record.status, record.process, record.start)
         return record
 
     def events(self, number: int) -> Iterator[Event]:
@@ -178,16 +182,25 @@ def _closed(events: Sequence[Event]) -> bytes:
     return cloudpickle.dumps(events, 5) if b"__main__" in blob else blob
 
 
-def _honest(status: str, process: int) -> str:
+def _honest(status: str, process: int, start: float) -> str:
     """A run that still counts as running although its process has ended was interrupted."""
-    return "interrupted" if status == "running" and not _alive(process) else status
+    return "interrupted" if status == "running" and not _runs(process, start) else status
 
 
-def _alive(process: int) -> bool:
+def _runs(process: int, start: float) -> bool:
+    """Whether the process that began a run at `start` still runs, and is not another one with its number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's: not the one that wrote this store
+        return False
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        with open("/proc/stat") as file:
+            boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
+    except (OSError, StopIteration):  # not Linux
         return True
-    return True
+    begun = boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")  # proc(5): field 22, in ticks since the boot
+    return fields[0] != "Z" and begun < start + _CLOCK_SECONDS
