@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab notebook clean
+.PHONY: help demo test lint lab notebook bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -26,6 +26,10 @@ lint: ## check style, types and the import rule
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	.venv/bin/lint-imports
+
+bench: ## measure fanlab against joblib; writes benchmarks/results
+	@scripts/environment.sh test
+	.venv/bin/python benchmarks/bench.py
 
 lab: ## open the quickstart notebook in JupyterLab
 	@scripts/environment.sh lab

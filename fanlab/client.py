@@ -7,9 +7,11 @@ import os
 import time
 from typing import Any
 
+import cloudpickle
+
 from .core.context import RUNNING
 from .core.events import Started
-from .errors import NotAvailable, NotFound, listed, near
+from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
 from .store.database import Store
@@ -124,7 +126,16 @@ class StepContext:
         return self._here.key
 
     def log_metadata(self, values: dict[str, Any]) -> None:
-        """Keep values with this branch: they are columns of `run.results`."""
+        """Keep values with this branch: they are columns of `run.results`. Raises CannotSend."""
+        for name, value in values.items():
+            try:
+                cloudpickle.dumps(value)
+            except Exception as error:
+                kind = type(value).__name__
+                raise CannotSend(
+                    f"metadata '{name}' of '{self._here.name}', of type {kind}, cannot be sent: {error}",
+                    do="log plain data: numbers, text, dates",
+                ) from error
         self._here.metadata.update(values)
 
     def progress(self, done: float, total: float | None = None) -> None:

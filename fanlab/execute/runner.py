@@ -137,6 +137,7 @@ class Runner:
             if self._record.id:
                 self._emit([RunEnded(status, time.time())])
                 self._save()
+            self._store.close()  # what is left to read are artifacts
 
     def _over(self) -> bool:
         """Start what may start; whether nothing is left."""
@@ -229,8 +230,8 @@ class Runner:
             self._ask_back()
 
     def _inbox_is_quiet(self) -> bool:
-        """Whether nobody has asked for the end, of a run whose batches leave no other moment to look."""
-        return not self._executor.immediate or self._inbox.empty()
+        """Whether nothing has been told that could forbid to start more, where that has to be known before."""
+        return self._inbox.empty() or not (self._executor.immediate or self._job.stop_on_failure)
 
     def _room(self) -> bool:
         """Whether a batch may go out; where a failure stops the run, none may wait behind another."""

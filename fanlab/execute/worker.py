@@ -167,8 +167,8 @@ class _Work:
                 self._loop()
         finally:  # an interrupt loses no finished branch
             RUNNING.reset(token)
+            self._flush()  # before nothing can be asked back any more: what is done is never given back
             bench.number = -1
-            self._flush()
 
     def _loop(self) -> None:
         """What is done for each branch; kept short, since a branch may take no longer than this."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 import time
 import warnings
 
@@ -322,7 +323,7 @@ def test_on_failure_stop_lets_running_branches_finish(pipe, failed, statuses, un
     assert error.run.steps["runs[1]"].load() == 1
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(8)
 def test_on_failure_stop_cancels_a_retry_that_waits_for_its_time(pipe, failed, statuses):
     @step(retries=1, retry_delay=0.5, retry_on=KeyError)
     def fails(x):
@@ -350,7 +351,7 @@ def test_on_failure_stop_waits_for_the_last_attempt(pipe, failed):
     assert tries.with_options(on_failure="stop")().load() == 1
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(8)
 def test_an_exception_outside_exception_is_an_ordinary_failure(pipe, failed, statuses):
     class Odd(BaseException):
         pass
@@ -368,6 +369,25 @@ def test_an_exception_outside_exception_is_an_ordinary_failure(pipe, failed, sta
     error = failed(fails)
     assert statuses(error.run) == {"odd[0]": "completed", "odd[1]": "failed", "odd[2]": "completed"}
     assert error.run.steps["odd[1]"].error.endswith("Odd: odd")
+
+
+@pytest.mark.timeout(8)
+def test_metadata_that_cannot_be_pickled_fail_no_other_branch(pipe):
+    @step
+    def keeps(x):
+        get_step_context().log_metadata({"lock": threading.Lock() if x == 1 else None})
+        return x
+
+    @pipe
+    def keeping():
+        keeps.map([0, 1, 2])
+        same(1)
+
+    try:
+        run = keeping()
+    except fanlab.PipelineError as error:
+        run = error.run
+    assert [run.steps[name].load() for name in ("keeps[0]", "keeps[2]", "same")] == [0, 2, 1]
 
 
 # probe
@@ -623,6 +643,21 @@ def test_a_log_of_several_lines_is_several_lines(pipe):
         tells()
 
     assert writes().logs("tells") == ["ERROR sweep: one", "two"]
+
+
+@pytest.mark.filterwarnings("always")
+def test_what_a_plain_call_logs_and_warns_is_in_its_log(pipe):
+    @step
+    def tells():
+        logging.getLogger("sweep").warning("logged")
+        warnings.warn("careful", stacklevel=1)
+
+    @pipe
+    def writes():
+        tells()
+
+    line = tells.function.__code__.co_firstlineno + 3
+    assert writes().logs("tells") == ["WARNING sweep: logged", f"{__file__}:{line}: UserWarning: careful"]
 
 
 def test_a_progress_bar_leaves_its_last_state(pipe):

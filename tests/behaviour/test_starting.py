@@ -1,0 +1,509 @@
+"""Runs in the background, cancelled runs, and runs that are taken up again."""
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+import fanlab
+from fanlab import pipeline, step
+from fanlab.client import Client
+
+
+@step
+def same(x):
+    return x
+
+
+@step
+def total(values):
+    return sum(values)
+
+
+@step
+def picky(x):
+    if x == 2:
+        raise ValueError(f"no {x} here")
+    return x
+
+
+@step
+def gate(x):
+    """0 ends at once; the others say that they run, and run until they are ended."""
+    if x:
+        open(f"started{x}", "w").close()
+        time.sleep(60)
+    return x
+
+
+@pytest.fixture
+def noted():
+    """A step that appends its argument to a file, and the lines of that file."""
+
+    class Noted:
+        @property
+        def lines(self):
+            if not os.path.exists("ran"):
+                return []
+            with open("ran") as file:
+                return file.read().splitlines()
+
+        def __call__(self, x):
+            with open("ran", "a") as file:
+                file.write(f"{x}\n")
+
+    return Noted()
+
+
+# in the background
+
+
+def test_start_returns_a_running_run(pipe, until):
+    @step
+    def waits():
+        until(lambda: os.path.exists("go"))
+        return 7
+
+    @pipe
+    def background():
+        return waits()
+
+    run = background.start()
+    assert run.status == "running"
+    assert background.last_run is run
+    open("go", "w").close()
+    assert run.wait() is run
+    assert run.status == "completed"
+    assert run.load() == 7
+
+
+def test_wait_returns_the_running_run_when_its_time_is_up(pipe, until):
+    @step
+    def waits():
+        until(lambda: os.path.exists("go"))
+
+    @pipe
+    def background():
+        waits()
+
+    run = background.start()
+    assert run.wait(0.05) is run
+    assert run.status == "running"
+    open("go", "w").close()
+    assert run.wait(30).status == "completed"
+
+
+def test_wait_raises_nothing_and_load_raises_the_error(pipe):
+    @pipe
+    def background():
+        return picky(2)
+
+    run = background.start().wait()
+    assert run.status == "failed"
+    with pytest.raises(fanlab.PipelineError) as caught:
+        run.load()
+    assert caught.value.run is run
+
+
+def test_await_gives_the_value_and_leaves_the_loop_free(pipe, until):
+    @step
+    def waits():
+        until(lambda: os.path.exists("go"))
+        return 7
+
+    @pipe
+    def background():
+        return waits()
+
+    async def main():
+        async def opens():
+            open("go", "w").close()
+
+        opening = asyncio.create_task(opens())
+        value = await background.start()
+        await opening
+        return value
+
+    assert asyncio.run(main()) == 7
+
+
+def test_await_raises_the_error_of_a_failed_run(pipe):
+    @pipe
+    def background():
+        return picky(2)
+
+    async def main():
+        await background.start()
+
+    with pytest.raises(fanlab.PipelineError):
+        asyncio.run(main())
+
+
+def test_two_runs_at_once_are_both_right(pipe):
+    @pipe
+    def sums(first):
+        return total(same.map(range(first, first + 100)))
+
+    runs = [sums.start(first) for first in (0, 1000)]
+    assert [run.wait(60).load() for run in runs] == [4950, 104950]
+
+
+def test_two_runs_at_once_that_need_each_other_both_end(until):
+    @step
+    def meets(me, other):
+        open(me, "w").close()
+        until(lambda: os.path.exists(other))
+        return me
+
+    @pipeline(n_jobs=2)
+    def meeting(me, other):
+        return meets(me, other)
+
+    runs = [meeting.start("a", "b"), meeting.start("b", "a")]
+    assert [run.wait(60).load() for run in runs] == ["a", "b"]
+
+
+def test_a_death_in_one_run_leaves_the_other_alone():
+    @step
+    def dies(x):
+        if x == 30:
+            os._exit(1)
+        return x
+
+    @pipeline(n_jobs=2)
+    def deaths():
+        dies.map(range(60))
+
+    @pipeline(n_jobs=2)
+    def sums():
+        return total(same.map(range(500)))
+
+    first, second = deaths.start(), sums.start()
+    assert second.wait(60).load() == sum(range(500))
+    assert [found.status for found in first.wait(60)["dies"]].count("failed") == 1
+
+
+# cancelled
+
+
+def test_cancel_from_another_thread_ends_the_call_at_once(until):
+    @pipeline(n_jobs=2)
+    def naps():
+        gate.map([1, 2, 3])
+
+    def cancel():
+        until(lambda: os.path.exists("started1"))
+        naps.last_run.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(fanlab.PipelineError) as caught:
+        naps()
+    assert (caught.value.run.end_time.timestamp() - os.path.getmtime("started1")) < 2
+    thread.join()
+    assert caught.value.run.status == "cancelled"
+
+
+def test_cancel_keeps_what_has_finished(until):
+    @pipeline(n_jobs=2)
+    def naps():
+        total(gate.map([0, 1, 2, 3]))
+
+    run = naps.start()
+    until(lambda: os.path.exists("started1") and os.path.exists("started2"))
+    run.cancel()
+    assert run.wait(2).status == "cancelled"
+    assert [found.status for found in run["gate"]] == ["completed", "cancelled", "cancelled", "cancelled"]
+    assert run["total"].status == "cancelled"
+    assert run.steps["gate[0]"].load() == 0
+    assert Client().get_pipeline_run(run.name).steps["gate[0]"].load() == 0
+
+
+def test_the_next_run_works_after_a_cancel(until):
+    @pipeline(n_jobs=2)
+    def naps():
+        gate.map([1, 2])
+
+    @pipeline(n_jobs=2)
+    def sums():
+        return total(same.map(range(50)))
+
+    run = naps.start()
+    until(lambda: os.path.exists("started1"))
+    run.cancel()
+    assert sums().load() == 1225
+    assert run.wait(2).status == "cancelled"
+
+
+@pytest.mark.timeout(20)
+def test_the_next_run_works_after_a_cancel_before_workers_are_ready(python):
+    out = python(
+        """
+        import time
+        from fanlab import pipeline, step
+
+        @step
+        def nap(x):
+            time.sleep(60)
+
+        @step
+        def same(x):
+            return x
+
+        @pipeline(n_jobs=1)
+        def naps():
+            nap.map(range(3))
+
+        @pipeline(n_jobs=1)
+        def sames():
+            return same.map(range(3))
+
+        for pause in (0, 0.01, 0.05, 0.1):
+            run = naps.start()
+            time.sleep(pause)
+            run.cancel()
+            print(run.wait(5).status, sames().load())
+        """
+    )
+    assert out == "cancelled [0, 1, 2]\n" * 4
+
+
+def test_cancel_of_one_run_leaves_the_other_alone(until):
+    @pipeline(n_jobs=2)
+    def naps():
+        gate.map([1])
+
+    @step
+    def waits():
+        until(lambda: os.path.exists("go"))
+        return 7
+
+    @pipeline(n_jobs=2)
+    def waiting():
+        return waits()
+
+    first, second = naps.start(), waiting.start()
+    until(lambda: os.path.exists("started1"))
+    first.cancel()
+    assert first.wait(2).status == "cancelled"
+    open("go", "w").close()
+    assert second.wait(30).load() == 7
+
+
+def test_cancel_of_a_finished_run_does_nothing(pipe):
+    @pipe
+    def quick():
+        return same(1)
+
+    run = quick()
+    run.cancel()
+    assert run.status == "completed"
+    assert quick().load() == 1
+
+
+def test_cancel_drops_a_retry_that_waits_for_its_time(pipe, until):
+    @step(retries=1, retry_delay=60)
+    def fails():
+        open("tried", "w").close()
+        raise ValueError("no")
+
+    @pipe
+    def tries():
+        fails()
+
+    run = tries.start()
+    until(lambda: os.path.exists("tried") and run["fails"].status == "queued" and run["fails"].attempts == 1)
+    run.cancel()
+    assert run.wait(2).status == "cancelled"
+    assert run["fails"].status == "cancelled"
+
+
+def test_cancel_starts_nothing_new_where_branches_cannot_be_ended(pipe, until):
+    @step
+    def waits(x):
+        open(f"started{x}", "w").close()
+        until(lambda: os.path.exists("go"))
+        return x
+
+    @pipe
+    def waiting():
+        waits.map(range(20))
+
+    run = waiting.start()
+    until(lambda: os.path.exists("started0"))
+    run.cancel()
+    open("go", "w").close()
+    assert run.wait(5).status == "cancelled"
+    assert "completed" not in {found.status for found in run["waits"][3:]}
+
+
+# taken up again
+
+
+def test_resume_runs_only_what_failed_or_was_skipped(pipe, noted, failed):
+    @step
+    def flaky(x):
+        noted(f"flaky {x}")
+        if x == 1 and not os.path.exists("mended"):
+            raise ValueError("not yet")
+        return x
+
+    @step
+    def after(values):
+        noted("after")
+        return sum(values)
+
+    @pipe
+    def sweep():
+        return after(flaky.map([0, 1, 2]))
+
+    run = failed(sweep).run
+    open("mended", "w").close()
+    before = len(noted.lines)
+    again = run.resume()
+    assert again.load() == 3
+    assert noted.lines[before:] == ["flaky 1", "after"]
+    assert [found.status for found in again["flaky"]] == ["cached", "completed", "cached"]
+    assert again is not run
+    assert run.status == "failed"
+
+
+def test_resume_of_a_cancelled_run_runs_only_what_is_missing(noted, until):
+    @step
+    def works(x):
+        noted(x)
+        if x == 1 and not os.path.exists("mended"):
+            open("started", "w").close()
+            time.sleep(60)
+        return x
+
+    @pipeline(n_jobs=1)
+    def sweep():
+        return total(works.map([0, 1, 2]))
+
+    run = sweep.start()
+    until(lambda: os.path.exists("started"))
+    run.cancel()
+    run.wait(5)
+    open("mended", "w").close()
+    before = noted.lines
+    again = run.resume()
+    assert again.load() == 3
+    assert before == ["0", "1"]
+    assert noted.lines == ["0", "1", "1", "2"]
+
+
+def test_resume_of_a_completed_run_runs_nothing(pipe, noted):
+    @step
+    def works(x):
+        noted(x)
+        return x
+
+    @pipe
+    def sweep():
+        return total(works.map([0, 1, 2]))
+
+    run = sweep()
+    again = run.resume()
+    assert again.load() == 3
+    assert len(noted.lines) == 3
+    assert {found.status for found in again.steps.values()} == {"cached"}
+
+
+def test_resume_runs_a_step_defined_anew_and_what_depends_on_it(python):
+    out = python(
+        """
+        from fanlab import pipeline, step, PipelineError
+
+        def note(x):
+            with open("ran", "a") as file:
+                file.write(f"{x} ")
+
+        @step
+        def base(x):
+            note(f"base{x}")
+            return x
+
+        @step
+        def double(x):
+            note(f"double{x}")
+            return 2 * x
+
+        @step
+        def other(x):
+            note(f"other{x}")
+            return x
+
+        @step
+        def total(values, more):
+            note("total")
+            if max(values) < 9:
+                raise ValueError("too little")
+            return sum(values) + sum(more)
+
+        @pipeline(n_jobs=1)
+        def sweep():
+            items = base.map([1, 2])
+            return total(double.map(items), other.map(items))
+
+        try:
+            sweep()
+        except PipelineError as error:
+            run = error.run
+
+        @step
+        def double(x):
+            note(f"tenfold{x}")
+            return 10 * x
+
+        open("ran", "w").close()
+        print(run.resume().load())
+        print(*sorted(open("ran").read().split()))
+        """
+    )
+    assert out == "33\ntenfold1 tenfold2 total\n"
+
+
+def test_resume_runs_again_what_has_other_arguments(pipe, noted, failed):
+    limit = [2]
+
+    @step
+    def works(x):
+        noted(x)
+        if x > 5:
+            raise ValueError("too much")
+        return x
+
+    @pipe
+    def sweep():
+        return works.map([1, limit[0], 9])
+
+    run = failed(sweep).run
+    limit[0] = 3
+    before = len(noted.lines)
+    error = failed(run.resume)
+    assert {"3", "9"} <= set(noted.lines[before:])
+    assert error.run.steps["works[1]"].load() == 3
+
+
+def test_a_resumed_run_can_be_resumed(pipe, noted, failed):
+    @step
+    def flaky(x):
+        noted(x)
+        if x and not os.path.exists(f"mended{x}"):
+            raise ValueError("not yet")
+        return x
+
+    @pipe
+    def sweep():
+        return flaky.map([0, 1, 2])
+
+    run = failed(sweep).run
+    open("mended1", "w").close()
+    run = failed(run.resume).run
+    open("mended2", "w").close()
+    before = len(noted.lines)
+    assert run.resume().load() == [0, 1, 2]
+    assert noted.lines[before:] == ["2"]

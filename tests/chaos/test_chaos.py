@@ -1,0 +1,89 @@
+"""Random deaths of workers: nothing is lost, and nobody is blamed for it who was not hit."""
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+import fanlab
+from fanlab import pipeline, step
+from fanlab.execute.slots import slots
+
+EVERY_SECONDS = 0.5
+BRANCHES = 2000
+
+
+class Killer:
+    """Kills a random worker every half second, and keeps what branch each one was running."""
+
+    def __init__(self, seed):
+        self._dice = random.Random(seed)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+        self.running = []
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _kill(self):
+        pool = slots()
+        while not self._over.wait(EVERY_SECONDS):
+            with pool.lock:  # so that the slot does not take another worker meanwhile
+                slot = self._dice.choice(pool.first(2))
+                if not slot.worker:
+                    continue
+                try:
+                    os.kill(slot.worker, signal.SIGSTOP)  # it stands still while its page is read
+                    status = slot.status()
+                    os.kill(slot.worker, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            if status is not None:
+                self.running.append(status.branch)
+
+
+def square(x):
+    time.sleep(0.005)
+    return x * x
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(10))
+def test_all_results_are_right_where_branches_are_tried_again(seed):
+    again = step(retries=3)(square)
+
+    @pipeline(n_jobs=2)
+    def squares():
+        return again.map(range(BRANCHES))
+
+    with Killer(seed) as killer:
+        assert squares().load() == [x * x for x in range(BRANCHES)]
+    assert killer.running  # somebody was hit
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(10))
+def test_exactly_the_branches_that_were_hit_fail(seed):
+    once = step(square)
+
+    @pipeline(n_jobs=2)
+    def squares():
+        return once.map(range(BRANCHES))
+
+    with Killer(seed) as killer, pytest.raises(fanlab.PipelineError) as caught:
+        squares()
+    results = caught.value.run.results
+    failed = results[results["status"] == "failed"]
+    assert sorted(failed["branch"]) == sorted(killer.running)
+    assert all(error.startswith("WorkerDied: ") for error in failed["error"])
+    good = results[results["status"] == "completed"]
+    assert list(good["output"]) == [x * x for x in good["branch"]]
+    assert len(good) == BRANCHES - len(failed)
