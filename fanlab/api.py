@@ -22,7 +22,7 @@ from .runs import Run, cell_number
 from .show.echo import Echo
 from .show.live import View
 from .show.live import view as make_view
-from .store.database import Store
+from .store.database import shared
 
 ON_FAILURE = ("continue", "stop")
 RetryOn = type[BaseException] | tuple[type[BaseException], ...]
@@ -241,7 +241,7 @@ class Pipeline:
         make_executor = choose(self._options["n_jobs"], self._options["backend"])
         parameters = self._bind(args, kwargs)
         traced = trace(self.name, self._body, args, kwargs, self._options["enable_cache"])
-        store, record = Store(), Record()
+        store, record = shared(), Record()
         run = self._last = Run(record, store)
         stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
         stop = self._options["on_failure"] == "stop"

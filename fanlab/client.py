@@ -14,7 +14,7 @@ from .core.events import Started
 from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
-from .store.database import Store
+from .store.database import shared
 
 _TICK = 1e-6  # seconds: what a datetime cannot tell
 
@@ -27,7 +27,7 @@ class Client:
 
     def __init__(self, store: str | None = None) -> None:
         here = RUNNING.get()
-        self._store = Store(store or (here.header.store if here is not None else None))
+        self._store = shared(store or (here.header.store if here is not None else None))
 
     def get_pipeline_run(self, name_id_or_prefix: str) -> Run:
         """A run by name, id, or a beginning that only one has. Raises NotFound with the nearest names."""

@@ -12,7 +12,7 @@ from .core.seal import Packed, Ref, Stored
 from .errors import NotAvailable, listed
 from .show.table import arguments_of
 from .store.codecs import fields_of, unpack
-from .store.database import Store
+from .store.database import Store, shared
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -187,7 +187,7 @@ def moment(seconds: float) -> dt.datetime | None:
 
 def _artifact(root: str, stored: Stored, name: str, field: str | None, kind: str) -> Artifact:
     """An artifact that has travelled to another process."""
-    return Artifact(Store(root), stored, name, field, kind)
+    return Artifact(shared(root), stored, name, field, kind)
 
 
 def _packed(value: Any) -> list[Packed]:

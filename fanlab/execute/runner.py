@@ -137,7 +137,6 @@ class Runner:
             if self._record.id:
                 self._emit([RunEnded(status, time.time())])
                 self._save()
-            self._store.close()  # what is left to read are artifacts
 
     def _over(self) -> bool:
         """Start what may start; whether nothing is left."""

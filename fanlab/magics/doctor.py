@@ -43,9 +43,9 @@ def _kernel(shell: Any) -> str:
 
 
 def _store() -> str:
-    from ..store.database import Store
+    from ..store.database import shared
 
-    store = Store()
+    store = shared()
     return f"{len(store.run_names())} runs in {store.root}"
 
 

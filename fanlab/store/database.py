@@ -6,7 +6,9 @@ import contextlib
 import os
 import pickle
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cloudpickle
 
@@ -33,13 +35,16 @@ class Store:
         self.root = root or location.current()
         location.prepare(self.root)
         self.artifacts = Artifacts(self.root)
+        self._lock = threading.RLock()  # of the connection: runs of this process share it
+        self._path = os.path.join(self.root, "runs.sqlite")
         self._database = self._open()
+        found = os.stat(self._path)
+        self._file = (found.st_dev, found.st_ino)
         self._open_runs: dict[str, list[int]] = {}  # of each run that is written: its number and its next position
 
     def _open(self) -> sqlite3.Connection:
-        path = os.path.join(self.root, "runs.sqlite")
         try:
-            database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             with contextlib.suppress(sqlite3.OperationalError):  # another process may be switching at this moment
                 database.execute("pragma journal_mode=wal")
             database.execute("pragma synchronous=normal")  # survives the end of any process; see SQLite's own page
@@ -67,6 +72,14 @@ class Store:
                 do="use that version, or set FANLAB_STORE to another folder",
             )
 
+    def replaced(self) -> bool:
+        """Whether the database is no longer the file that was opened."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != self._file
+
     def close(self) -> None:
         """Give the database back."""
         self._database.close()
@@ -81,18 +94,28 @@ class Store:
         if not kept:
             return
         try:
-            self._database.execute("begin immediate")
-            try:
+            with self._transaction():
                 self._write(run, kept)
-            except BaseException:
-                self._database.execute("rollback")
-                raise
-            self._database.execute("commit")
         except sqlite3.Error as error:
             raise StoreError(
                 f"the store {self.root} cannot be written: {error}",
                 do="make room on the disk or give the folder back its rights, then run again",
             ) from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._database.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("rollback")
+                raise
+            self._database.execute("commit")
+
+    def _select(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
 
     def run_names(
         self,
@@ -102,7 +125,7 @@ class Store:
         limit: int | None = None,
     ) -> list[str]:
         """Names of runs, the latest first. `status` is compared as `record` tells it."""
-        rows = self._database.execute(
+        rows = self._select(
             "select name, status, process, start from runs"
             " where (?1 is null or pipeline = ?1) and (?2 is null or start >= ?2)"
             " order by start desc, number desc",
@@ -115,11 +138,11 @@ class Store:
 
     def pipelines(self) -> list[str]:
         """Names of pipelines that have runs."""
-        return [name for (name,) in self._database.execute("select distinct pipeline from runs order by pipeline")]
+        return [name for (name,) in self._select("select distinct pipeline from runs order by pipeline")]
 
     def find(self, name: str) -> int:
         """The number of the run with this name, id or unique prefix of a name. Raises NotFound with the nearest."""
-        rows = self._database.execute("select number, id, name from runs order by number desc").fetchall()
+        rows = self._select("select number, id, name from runs order by number desc")
         exact = [number for number, key, known in rows if name in (key, known)]
         begin = (
             [number for number, key, known in rows if known.startswith(name) or key.startswith(name)] if name else []
@@ -138,10 +161,9 @@ class Store:
 
     def delete(self, number: int) -> None:
         """Forget a run. Its artifacts stay: other runs may hold equal values."""
-        self._database.execute("begin immediate")
-        self._database.execute("delete from events where run = ?", (number,))
-        self._database.execute("delete from runs where number = ?", (number,))
-        self._database.execute("commit")
+        with self._transaction():
+            self._database.execute("delete from events where run = ?", (number,))
+            self._database.execute("delete from runs where number = ?", (number,))
 
     def record(self, number: int) -> Record:
         """A run as it stands in the store."""
@@ -153,7 +175,7 @@ class Store:
 
     def events(self, number: int) -> Iterator[Event]:
         """What happened in a run, in order."""
-        rows = self._database.execute("select events from events where run = ? order by position", (number,))
+        rows = self._select("select events from events where run = ? order by position", (number,))
         for (blob,) in rows:
             yield from pickle.loads(blob)
 
@@ -172,6 +194,26 @@ class Store:
         place = self._open_runs[run]
         self._database.execute("insert into events values(?,?,?)", (*place, _closed(events)))
         place[1] += 1
+
+
+def shared(root: str | None = None) -> Store:
+    """The store of a folder, opened once a process: opening one and closing it take longer than a short run.
+
+    It is opened anew where the folder has been replaced meanwhile, and in a fork.
+    """
+    folder = root or location.current()
+    with _stores_lock:
+        found = _stores.get((os.getpid(), folder))
+        if found is None or found.replaced():
+            found = _stores[os.getpid(), folder] = Store(folder)
+            while len(_stores) > _STORES_KEPT:
+                del _stores[next(iter(_stores))]  # whoever uses it still keeps it open
+        return found
+
+
+_STORES_KEPT = 4
+_stores: dict[tuple[int, str], Store] = {}
+_stores_lock = threading.Lock()
 
 
 def _closed(events: Sequence[Event]) -> bytes:
