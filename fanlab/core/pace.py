@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 BATCH_SECONDS = 0.2  # what a batch should take: long against a round trip, short against a person's patience
+LEAST_SECONDS = 0.002  # a batch shorter than this is mostly its own round trip
 WAIT_SECONDS = 0.05  # a batch may wait at a worker whose running one should end within this time
 _GROWTH = 4  # a batch is at most so many times as large as the last one of its step
 _SHORTEST = 1e-6  # seconds; what no clock can tell from nothing
@@ -26,12 +27,12 @@ class Pace:
     def size(self, waiting: int, workers: int) -> int:
         """How many of the waiting branches the next batch should have: one while their duration is unknown.
 
-        At most a fair share of what waits, so that the workers end together.
+        At most a fair share of what waits, so that the workers end together, give or take LEAST_SECONDS.
         """
         if not self._mean:
             return 1
-        share = -(-waiting // (2 * workers))
-        return max(1, min(int(BATCH_SECONDS / self._mean), share, self._largest * _GROWTH))
+        share = max(-(-waiting // (2 * workers)), int(LEAST_SECONDS / self._mean))
+        return max(1, min(int(BATCH_SECONDS / self._mean), share, waiting, self._largest * _GROWTH))
 
     def seconds(self, branches: int) -> float | None:
         """How long so many branches should take, None while unknown."""

@@ -44,8 +44,13 @@ def test_a_batch_is_at_most_four_times_the_largest_so_far():
 
 
 def test_a_batch_is_at_most_half_a_fair_share_of_what_waits():
+    pace = known(0.001, branches=1000)
+    assert [pace.size(waiting, 4) for waiting in (800, 80, 40)] == [100, 10, 5]
+
+
+def test_a_batch_is_not_made_shorter_than_two_milliseconds_to_share_it():
     pace = known(0.0001, branches=1000)
-    assert [pace.size(waiting, 4) for waiting in (800, 80, 8, 1)] == [100, 10, 1, 1]
+    assert [pace.size(waiting, 4) for waiting in (80, 21, 8, 1)] == [20, 20, 8, 1]
 
 
 def test_a_batch_is_never_empty():
