@@ -4,10 +4,10 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab notebook bench clean
+.PHONY: help demo test lint lab notebook bench bench-peers clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
 
 demo: ## run the quickstart notebook without a browser; its page is demo-output/quickstart.html
 	@scripts/environment.sh demo
@@ -31,6 +31,10 @@ bench: ## measure fanlab against joblib; writes benchmarks/results
 	@scripts/environment.sh test
 	.venv/bin/python benchmarks/bench.py
 
+bench-peers: ## measure the same work in other tools, each in an environment of its own
+	@scripts/environment.sh test
+	.venv/bin/python benchmarks/peers/run.py
+
 lab: ## open the quickstart notebook in JupyterLab
 	@scripts/environment.sh lab
 	$(RUN) jupyterlab notebooks/quickstart.ipynb
@@ -42,4 +46,4 @@ notebook: ## run the notebooks again and save their outputs
 	    --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 clean: ## remove .venv and everything that was made by running things
-	rm -rf .venv demo-output .fanlab notebooks/.fanlab .*_cache
+	rm -rf .venv .venv-peers demo-output .fanlab notebooks/.fanlab .*_cache
