@@ -11,14 +11,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
-
 from ..core.batch import Batch, RunHeader
 from ..core.graph import Graph
 from ..core.record import NodeRecord
 from ..core.spec import Step
 from ..errors import CannotSend
 from .surroundings import portable
+from .travel import dumps
 from .values import Values
 
 _numbers = itertools.count()  # of batches: unique in this process, since its runs share workers
@@ -39,7 +38,7 @@ class Dispatch:
             run, name, pipeline, store, os.getcwd(), tuple(sys.path), tuple(os.environ.items()),
             logging.getLogger().level, portable(iter(warnings.filters)),
         )  # fmt: skip
-        self._header = self._blob(cloudpickle.dumps(header, 5))
+        self._header = self._blob(dumps(header))
 
     def batch(self, node: NodeRecord, step: Step, start: int, stop: int, attempt: int) -> Batch:
         """A batch of the branches from start up to stop. Raises CannotSend if one of them cannot be sent."""
@@ -69,7 +68,7 @@ class Dispatch:
         found = self._code.get(id(step))
         if found is None:
             try:
-                found = self._blob(cloudpickle.dumps((step.function, step.options.retry_on), 5))
+                found = self._blob(dumps((step.function, step.options.retry_on)))
             except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
                 found = CannotSend(
                     f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
@@ -83,7 +82,7 @@ class Dispatch:
     def _arguments(self, node: NodeRecord) -> bytes:
         name = node.info.name
         if name not in self._shared:
-            self._shared[name] = self._blob(cloudpickle.dumps(self._values.shared(node.arguments), 5))
+            self._shared[name] = self._blob(dumps(self._values.shared(node.arguments)))
         return self._shared[name]
 
     def _blob(self, blob: bytes) -> bytes:
@@ -104,7 +103,7 @@ def _culprit(function: Callable[..., Any]) -> str:
         named[f"its closure variable '{name}'"] = cell.cell_contents
     for what, value in named.items():
         try:
-            cloudpickle.dumps(value, 5)
+            dumps(value)
         except Exception:  # noqa: BLE001
             return f"{what}, of type {type(value).__name__}"
     return "something it refers to"
