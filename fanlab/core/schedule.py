@@ -167,11 +167,18 @@ class Schedule:
         return sum(stop - start for start, stop in self._states[name].ready)
 
     def again(self, name: str, branch: int) -> None:
-        """Say that a started branch has to start once more."""
+        """Say that a started branch has to start once more: before those that have not started at all."""
         state = self._states[name]
         state.status[branch] = Status.QUEUED
         state.running -= 1
-        self._push(name, branch, branch + 1)
+        start, stop = state.ready[0] if state.ready else (-1, -1)
+        if branch == stop:
+            state.ready[0] = (start, branch + 1)
+        elif branch + 1 == start:
+            state.ready[0] = (branch, stop)
+        else:
+            state.ready.appendleft((branch, branch + 1))
+        heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
 
     def take_over(self, name: str, branch: int) -> None:
         """Say that a branch has its value already, from before this run."""

@@ -34,7 +34,7 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
     if name == "threading":
         from .threads import Threads
 
-        return lambda _, deliver: Threads(jobs, deliver)
+        return lambda run, deliver: Threads(run, jobs, deliver)
     if _debugged():
         from .sequential import Sequential
 

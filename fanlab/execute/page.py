@@ -1,4 +1,4 @@
-"""A worker's status page: which branch it runs and since when, in a mapped file that outlives the worker."""
+"""A worker's status page: which branch it runs and since when, in a mapped file that outlives a worker process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,25 @@ class Status(NamedTuple):
     batch: int
     branch: int
     since: float  # time.monotonic(), which is one clock for all processes of a machine
+
+
+class Note:
+    """What a page says, for a worker that is a thread of the process that reads it."""
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+
+    def write(self, batch: int, branch: int, since: float) -> None:
+        """Say which branch starts now."""
+        self._status = Status(batch, branch, since)
+
+    def idle(self) -> None:
+        """Say that no branch runs."""
+        self._status = None
+
+    def read(self) -> Status | None:
+        """What the worker runs, None while it runs nothing."""
+        return self._status
 
 
 class Page:

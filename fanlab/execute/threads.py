@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from ..core.batch import Batch, BatchDone, BatchLost
 from .base import Blobs, Deliver, Message
 from .capture import AT_HOME
-from .page import Status
+from .page import Note, Status
 from .worker import Bench
 
 
@@ -20,12 +20,14 @@ class Threads:
     can_kill = False
     immediate = False
 
-    def __init__(self, jobs: int, deliver: Deliver) -> None:
+    def __init__(self, run: str, jobs: int, deliver: Deliver) -> None:
         self.slots = jobs
+        self._run = run
         self._deliver: Deliver | None = deliver
         self._work: queue.SimpleQueue[tuple[Batch, Blobs, Future[None]] | None] = queue.SimpleQueue()
         self._free = jobs
         self._lock = threading.Lock()
+        self._at: dict[int, tuple[Bench, Note]] = {}  # of each batch that a thread has begun
         for index in range(jobs):
             threading.Thread(target=self._serve, name=f"fanlab-thread-{index}", daemon=True).start()
 
@@ -42,11 +44,15 @@ class Threads:
         return future
 
     def release(self, number: int) -> None:
-        """Threads take branches as they come; a batch is not given back."""
+        """Ask the thread that runs a batch for what it has not started of it."""
+        found = self._at.get(number)
+        if found is not None:
+            found[0].release(self._run, number)
 
-    def running(self, number: int) -> Status | None:  # noqa: ARG002
-        """Not told."""
-        return None
+    def running(self, number: int) -> Status | None:
+        """What the thread that has a batch runs now."""
+        found = self._at.get(number)
+        return found[1].read() if found is not None else None
 
     def kill(self, number: int) -> None:
         """A thread cannot be ended."""
@@ -58,9 +64,11 @@ class Threads:
             self._work.put(None)
 
     def _serve(self) -> None:
-        bench = Bench(lambda _, message, __: self._tell(message), AT_HOME)
+        note = Note()
+        bench = Bench(lambda _, message, __: self._tell(message), AT_HOME, note)
         while (item := self._work.get()) is not None:
             batch, blobs, future = item
+            self._at[batch.number] = bench, note
             try:
                 bench.receive(blobs)
                 bench.run(batch)
@@ -68,6 +76,8 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 (a fault of fanlab's own: the thread goes on)
                 self._tell(BatchLost(batch.number, None, repr(error)))
                 future.set_exception(error)
+            finally:
+                del self._at[batch.number]
 
     def _tell(self, message: Message) -> None:
         if isinstance(message, (BatchDone, BatchLost)):

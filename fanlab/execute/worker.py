@@ -27,7 +27,7 @@ from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
 from .capture import Capture, end_lines
 from .failure import failure_of
-from .page import Page
+from .page import Note, Page
 from .surroundings import enter
 
 try:
@@ -51,7 +51,13 @@ class Bench:
     """Runs batches one at a time and remembers what they share."""
 
     def __init__(
-        self, tell: Tell, capture: Capture, page: Page | None = None, *, at_home: bool = True, interrupts: bool = False
+        self,
+        tell: Tell,
+        capture: Capture,
+        page: Page | Note | None = None,
+        *,
+        at_home: bool = True,
+        interrupts: bool = False,
     ) -> None:
         self.tell, self.capture, self.page = tell, capture, page
         self.interrupts = interrupts  # whether a KeyboardInterrupt is the user's, and not the step's own

@@ -717,6 +717,19 @@ def test_a_branch_that_starts_again_is_offered_again():
     assert not schedule.done
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_branches_that_start_again_go_before_those_that_have_not_started(order):
+    schedule = opened(lambda: A.map(range(6)))
+    schedule.take("a", 3)
+
+    for branch in order:
+        schedule.again("a", branch)
+
+    taken = [schedule.take("a", 1)[0] for _ in range(6) if schedule.next()]
+    assert sorted(taken[:3]) == [0, 1, 2]
+    assert taken[3:] == [3, 4, 5]
+
+
 def test_the_deepest_node_goes_first():
     def body():
         fits = A.map(range(100))
