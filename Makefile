@@ -14,7 +14,7 @@ demo: ## run the quickstart notebook without a browser; its page is demo-output/
 	.venv/bin/python scripts/demo.py
 
 test: ## run all tests, then compare the notebooks' outputs with a cold and a warm store
-	@scripts/environment.sh test
+	@scripts/environment.sh dev
 	$(RUN) pytest -n auto -m "not kernel" fanlab tests
 	$(RUN) pytest -m kernel tests
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
@@ -28,11 +28,11 @@ lint: ## check style, types and the import rule
 	.venv/bin/lint-imports
 
 bench: ## measure fanlab against joblib; writes benchmarks/results
-	@scripts/environment.sh test
+	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/bench.py
 
 bench-peers: ## measure the same work in other tools, each in an environment of its own
-	@scripts/environment.sh test
+	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/peers/run.py
 
 lab: ## open the quickstart notebook in JupyterLab

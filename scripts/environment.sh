@@ -40,7 +40,7 @@ if [ ! -e .venv ]; then
         { say "$python cannot make virtual environments: install the package python3-venv"; exit 1; }
     "$python" -m venv .venv
 fi
-if [ "$extra" = test ] && ! command -v dot >/dev/null; then
+if [ "$extra" = dev ] && ! command -v dot >/dev/null; then
     apt_install graphviz || say "the program dot is not here and could not be installed: tests that draw with it will fail"
 fi
 if [ -n "$(find pyproject.toml -newer "$stamp" 2>/dev/null)" ] || [ ! -e "$stamp" ]; then
