@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,11 +74,23 @@ __all__ = [
 ]
 
 
-def configure(*, store: str | None) -> None:
-    """Set what all runs of this process use from now on: the folder of the store (None: the default again)."""
-    from .store.location import choose
+def configure(
+    *,
+    store: str | os.PathLike[str] | None = ...,  # type: ignore[assignment]
+    n_jobs: int | None = ...,  # type: ignore[assignment]
+    backend: str | None = ...,  # type: ignore[assignment]
+    store_limit: int | str | None = ...,  # type: ignore[assignment]
+) -> None:
+    """Set what runs of this process use from now on; what is left out stays, None is the default again.
 
-    choose(store)
+    `store` is the store's folder, which goes before FANLAB_STORE. `n_jobs` and `backend` hold where neither a
+    call's options nor an active `joblib.parallel_config` says otherwise. Above `store_limit` (bytes, or a text
+    like "10 GB") the store is cleared of what was used least recently.
+    Raises StepCallError for what cannot be.
+    """
+    from .configuring import configure
+
+    configure(store, n_jobs, backend, store_limit)
 
 
 def load_ipython_extension(shell: Any) -> None:

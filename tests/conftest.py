@@ -19,7 +19,7 @@ def own_store(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FANLAB_STORE", raising=False)
     yield
-    fanlab.configure(store=None)
+    fanlab.configure(store=None, n_jobs=None, backend=None, store_limit=None)
 
 
 @pytest.fixture

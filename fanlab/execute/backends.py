@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from ..core.context import RUNNING
+from ..core.settings import settings
 from ..errors import StepCallError, near
 from .base import Deliver, Executor
 
@@ -13,7 +14,7 @@ BACKENDS = ("loky", "threading", "sequential")
 
 
 def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], Executor]:
-    """What makes the executor of a run, from its options, else joblib's active `parallel_config`, else the defaults.
+    """What makes the executor of a run: from its options, joblib's active `parallel_config`, `fanlab.configure`.
 
     `n_jobs` counts as in joblib: None or -1 means all cores, -2 all but one. Raises StepCallError
     for a backend that there is not.
@@ -21,16 +22,13 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
     if RUNNING.get() is not None:  # a pipeline inside a running step: its worker is one of n already
         backend, n_jobs = "sequential", 1
     configured, configured_jobs = _configured() if n_jobs is None or backend is None else (None, None)
-    name = backend or configured or "loky"
-    if name not in BACKENDS:
-        raise StepCallError(
-            f"there is no backend '{name}'", do=near(name, BACKENDS) or f"the backends are {', '.join(BACKENDS)}"
-        )
+    name = backend or configured or settings().backend or "loky"
+    check_backend(name)
     if name == "sequential":
         from .sequential import Sequential
 
         return lambda _, deliver: Sequential(deliver)
-    jobs = workers(n_jobs if n_jobs is not None else configured_jobs)
+    jobs = workers(next((n for n in (n_jobs, configured_jobs, settings().n_jobs) if n is not None), None))
     if name == "threading":
         from .threads import Threads
 
@@ -50,6 +48,15 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
         return Loky(run, jobs, deliver)
 
     return loky
+
+
+def check_backend(name: str) -> None:
+    """Raise StepCallError for a backend that there is not."""
+    if name not in BACKENDS:
+        raise StepCallError(
+            f"there is no backend '{name}'",
+            do=near(str(name), BACKENDS) or f"the backends are {', '.join(BACKENDS)}",
+        )
 
 
 def _debugged() -> bool:

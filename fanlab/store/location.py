@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 
+from ..core.settings import settings
 from ..errors import StoreError
-
-_chosen: str | None = None
-
-
-def choose(folder: str | os.PathLike[str] | None) -> None:
-    """Use this folder from now on; None: the default again."""
-    global _chosen
-    _chosen = None if folder is None else os.path.abspath(os.fspath(folder))
 
 
 def current() -> str:
     """The store's folder: as configured, else FANLAB_STORE, else .fanlab in the working directory."""
-    return _chosen or os.path.abspath(os.environ.get("FANLAB_STORE") or ".fanlab")
+    return settings().store or os.path.abspath(os.environ.get("FANLAB_STORE") or ".fanlab")
 
 
 def prepare(root: str) -> None:
