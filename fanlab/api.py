@@ -15,7 +15,8 @@ from .core.spec import RECORDER, RESERVED, Options, Step
 from .core.trace import trace
 from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
-from .execute.runner import Job, Runner, Watcher
+from .execute.journal import Watcher
+from .execute.runner import Job, Runner
 from .failing import raise_failure
 from .place import Place, shell
 from .runs import Run, cell_number

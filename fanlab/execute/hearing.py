@@ -1,0 +1,60 @@
+"""What is heard: messages of the workers become events first, and then have their consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.batch import BatchDone, BatchLost, BatchReleased
+from ..core.events import Event, Finished, Lost, Status
+from .base import Message
+from .course import Course
+from .endings import Endings
+from .flights import Flight
+
+
+class Hearing:
+    """Takes in what the executor of one run delivers."""
+
+    def __init__(self, course: Course, endings: Endings) -> None:
+        self._course, self._endings = course, endings
+
+    def receive(self, messages: Sequence[Message]) -> None:
+        """Emit everything, then let it have its consequences."""
+        course = self._course
+        events: list[Event] = []
+        for message in messages:
+            if isinstance(message, Finished):
+                course.flights.heard(message)
+                step = course.graph.nodes[message.node].step
+                course.paces[id(step.function)].heard(len(message.statuses), message.ended[-1] - message.begun[0])
+                events += course.retries.sift(message) if message.failures else [message]
+            elif not isinstance(message, (BatchDone, BatchReleased, BatchLost)):
+                events.append(message)
+        course.journal.emit(events)
+        for event in events:
+            if isinstance(event, Finished):
+                course.take_in(event)
+        for message in messages:
+            match message:
+                case BatchDone(number):
+                    course.flights.pop(number)
+                case BatchReleased(number, start):
+                    self._released(course.flights.get(number), start)
+                case BatchLost(number, culprit, reason):
+                    self._endings.lost(course.flights.pop(number), culprit, reason)
+                case _:
+                    pass
+
+    def _released(self, flight: Flight | None, start: int) -> None:
+        """A worker gives branches back: they are ready again."""
+        if flight is None:
+            return
+        course = self._course
+        start, stop = max(start, flight.start), flight.stop
+        flight.stop = min(start, stop)
+        if course.stopped and start < stop:
+            course.journal.emit([Lost(flight.node, start, stop, Status.CANCELLED, "")])
+            course.schedule.finish(flight.node, start, bytes([Status.CANCELLED]) * (stop - start))
+            return
+        for branch in range(start, stop):
+            course.schedule.again(flight.node, branch)
