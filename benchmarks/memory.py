@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 
 import numpy as np
 from joblib import Parallel, delayed
-from measure import Row, pairs, peak_pss, pss
+from measure import Row, pairs, peak_pss, pss, touch_memory
 
 from fanlab import pipeline, step, unmapped
 
@@ -42,6 +43,7 @@ def gather(salt):
 def to_many() -> list[Row]:
     """A 200 MB array to 16 branches. The array differs at each run, so that nothing of it is stored already."""
     array = np.random.default_rng(0).random(200 * MB)
+    touch_memory(os.path.dirname(os.environ["FANLAB_STORE"]))
 
     def ours() -> None:
         array[0] += 1
