@@ -11,6 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..api import Pipeline
 from ..client import Client
+from ..doctor import examine
 from ..errors import near
 from ..execute.backends import BACKENDS
 from ..exports import export, value_of
@@ -18,7 +19,6 @@ from ..failing import raise_failure
 from ..runs import Run
 from .arguments import number, parse
 from .body import Body, CellText, compile_body
-from .doctor import report
 
 
 @magics_class
@@ -89,7 +89,10 @@ class FanlabMagics(Magics):
         __tracebackhide__ = True
         options = parse(self.fanlab, "%fanlab", line)
         if options.what == "doctor":
-            print(report(self.shell))  # noqa: T201 (what a person asked to read)
+            kernel = getattr(self.shell, "kernel", None) is not None
+            client = "a Jupyter kernel" if kernel else "no Jupyter kernel: a terminal or script"
+            for finding in examine(client):
+                print(finding.line)  # noqa: T201 (what a person asked to read)
             return None
         if options.what == "show":
             if options.run is None:
