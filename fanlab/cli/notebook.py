@@ -6,6 +6,7 @@ import ast
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +45,6 @@ def run_notebook(path: str, given: Mapping[str, str], output: str | None) -> tup
         timeout=None,
         record_timing=False,
         store_widget_state=False,
-        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": folder}},
     )
     try:
@@ -89,7 +89,11 @@ def _execute(client: Any, notebook: nbformat.NotebookNode, tell: Tell) -> str | 
     code = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     for _, cell in code:
         cell.outputs, cell.execution_count = [], None
-    with client.setup_kernel(), _interrupts(client) as interrupted:
+    with (
+        tempfile.TemporaryFile("w+") as raw,  # what the kernel's process itself writes, its cells' lines apart
+        client.setup_kernel(stderr=raw),
+        _interrupts(client) as interrupted,
+    ):
         for number, (index, cell) in enumerate(code, 1):
             try:
                 with tell(f"{number:3} of {len(code)}  {_title(cell.source)}"):
@@ -99,7 +103,8 @@ def _execute(client: Any, notebook: nbformat.NotebookNode, tell: Tell) -> str | 
                     raise KeyboardInterrupt from None
                 return _error(cell)
             except DeadKernelError:
-                return "the kernel has died"
+                raw.seek(0)
+                return "\n".join(["the kernel has died", *raw.read().splitlines()[-10:]])
     return None
 
 

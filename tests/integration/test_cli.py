@@ -274,6 +274,14 @@ def test_a_notebook_that_fails_ends_with_1_and_is_written_all_the_same(fanlab, t
     assert written.cells[4].outputs == []
 
 
+@pytest.mark.kernel
+def test_a_notebook_whose_kernel_dies_ends_with_1(fanlab, tmp_path):
+    notebook(tmp_path / "work.ipynb", "import os", "os.write(2, b'out of luck'); os._exit(3)")
+    done = fanlab("run", "work.ipynb", code=1)
+    assert "\nthe kernel has died\n" in done.stderr
+    assert done.stderr.endswith("out of luck\n")
+
+
 def test_parameters_of_a_notebook_need_their_cell(fanlab, tmp_path):
     notebook(tmp_path / "work.ipynb", "x = 1")
     assert fanlab("run", "work.ipynb", "-p", "x=2", code=1).stderr == (
