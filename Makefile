@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab notebook bench bench-peers clean
+.PHONY: help demo test lint docs lab notebook bench bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -27,6 +27,11 @@ lint: ## check style, types and the import rule
 	$(RUN) mypy
 	.venv/bin/lint-imports
 
+docs: ## build the documentation to site/, with warnings as errors
+	@scripts/environment.sh docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo "the documentation is in site/index.html"
+
 bench: ## measure fanlab against joblib; writes benchmarks/results
 	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/bench.py
@@ -46,4 +51,4 @@ notebook: ## run the notebooks again and save their outputs
 	    --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 clean: ## remove .venv and everything that was made by running things
-	rm -rf .venv .venv-peers demo-output .fanlab notebooks/.fanlab .*_cache
+	rm -rf .venv .venv-peers demo-output site .fanlab notebooks/.fanlab .*_cache
