@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         StepDefinitionError,
         StepTimeout,
         StoreError,
+        Unhashable,
         WorkerDied,
     )
     from .runs import Run
     from .step_runs import Artifact, StepRun
+    from .store.hashes import register_hash
 
 # Where each public name lives: it is loaded when first used, so that `import fanlab` stays light.
 _HOMES = {
@@ -36,10 +38,12 @@ _HOMES = {
     "core.spec": ("Branches", "Output", "Step", "unmapped"),
     "errors": (
         "CannotSend", "CannotStore", "FanOutError", "FanlabError", "GraphError", "NoValueYet", "NotAvailable",
-        "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout", "StoreError", "WorkerDied",
+        "NotFound", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout", "StoreError", "Unhashable",
+        "WorkerDied",
     ),
     "runs": ("Run",),
     "step_runs": ("Artifact", "StepRun"),
+    "store.hashes": ("register_hash",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -65,10 +69,12 @@ __all__ = [
     "StepRun",
     "StepTimeout",
     "StoreError",
+    "Unhashable",
     "WorkerDied",
     "configure",
     "get_step_context",
     "pipeline",
+    "register_hash",
     "step",
     "unmapped",
 ]

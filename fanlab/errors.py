@@ -9,6 +9,7 @@ FanlabError
 ├── PipelineError (RuntimeError)      a run that did not complete; `.run` holds what did
 ├── CannotSend (TypeError)            an argument or global that cannot travel to a worker
 ├── CannotStore (TypeError)           a result that cannot be kept
+├── Unhashable (TypeError)            a value that has no content that could be compared
 ├── WorkerDied (RuntimeError)         a branch's process ended under it
 ├── StepTimeout (TimeoutError)        a branch ran longer than its step's timeout
 ├── NotFound (KeyError)               no run, pipeline, step, branch or output of that name
@@ -81,6 +82,10 @@ class CannotSend(FanlabError, TypeError):  # noqa: N818
 
 class CannotStore(FanlabError, TypeError):  # noqa: N818
     """A step's result cannot be stored."""
+
+
+class Unhashable(FanlabError, TypeError):  # noqa: N818
+    """A value has no content that could be compared: what depends on it cannot be cached."""
 
 
 class WorkerDied(FanlabError, RuntimeError):  # noqa: N818

@@ -1,0 +1,217 @@
+"""The source that a code object was compiled from, normalised: no decorators, docstring, comments or layout."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import itertools
+import linecache
+import os
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+from .code_form import form_of, nested
+
+_FUTURES = 0
+for _feature in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _feature).compiler_flag
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Range = tuple[int, tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function's source, and its code compiled anew from the normalised syntax tree."""
+
+    text: str
+    code: CodeType
+
+
+class _Statement:
+    """A statement of a file or cell; compiled when a function of it is asked for."""
+
+    def __init__(self, tree: ast.stmt, file: str) -> None:
+        self._tree, self._file = tree, file
+        self.first = min([tree.lineno, *(node.lineno for node in getattr(tree, "decorator_list", ()))])
+        self.last = tree.end_lineno or tree.lineno
+        self.defines = {name for node in ast.walk(tree) if (name := _name(node))}
+        self._compiled: list[tuple[CodeType, Definition | None]] | None = None
+
+    def codes(self, futures: int) -> list[tuple[CodeType, Definition | None]]:
+        """The code objects in it as it compiles by itself; of functions and lambdas, with their definitions."""
+        if self._compiled is None:  # all functions of a statement have the future features of who asks first
+            self._compiled = list(self._compile(futures))
+        return self._compiled
+
+    def of(self, codes: list[CodeType]) -> list[CodeType]:
+        """Those of a file's code objects that are in this statement."""
+        return [code for code in codes if self.first <= code.co_firstlineno <= self.last]
+
+    def _compile(self, futures: int) -> Iterator[tuple[CodeType, Definition | None]]:
+        tree = ast.Module([self._tree], [])
+        module = compile(tree, self._file, "exec", futures, dont_inherit=True)
+        nodes = [node for node in ast.walk(tree) if isinstance(node, _Node)]
+        ranges = {id(node): _range(node) for node in nodes}
+        _normalise(tree)
+        twin = compile(tree, self._file, "exec", futures, dont_inherit=True)
+        for code, other in itertools.islice(zip(nested(module), nested(twin), strict=True), 1, None):
+            node = _of(code, nodes, ranges)
+            yield code, Definition(_text(node), other) if node is not None else None
+
+
+class _File:
+    """A parsed file or cell, as it was when it was read."""
+
+    def __init__(self, stamp: object, name: str, text: str) -> None:
+        self.stamp, self._name, self._text = stamp, name, text
+        self._compiled: list[CodeType] | None = None
+        try:
+            self.statements = [_Statement(node, name) for node in ast.parse(text).body]
+        except (SyntaxError, ValueError):
+            self.statements = []
+
+    def codes(self, futures: int) -> list[CodeType]:
+        """The code objects in it as it compiles as a whole: what is imported above matters to the compiler."""
+        if self._compiled is None:
+            module = compile(self._text, self._name, "exec", futures, dont_inherit=True)
+            self._compiled = list(nested(module))[1:]
+        return self._compiled
+
+
+_files: dict[str, _File] = {}
+
+
+def definition(code: CodeType) -> Definition | None:
+    """Where a function's code comes from; None where there is no source, or it compiles to something else."""
+    file = _file(code.co_filename)
+    if file is None:
+        return None
+    futures = code.co_flags & _FUTURES
+    for statement in file.statements:
+        if statement.first <= code.co_firstlineno <= statement.last:
+            codes = statement.codes(futures)
+            found = next((defined for other, defined in codes if other == code), None)
+            if found is not None:
+                return found
+            whole = [
+                other for other in file.codes(futures) if statement.first <= other.co_firstlineno <= statement.last
+            ]
+            if code in whole and len(whole) == len(codes):
+                return codes[whole.index(code)][1]
+    return _moved(code, file, futures)
+
+
+def _moved(code: CodeType, file: _File, futures: int) -> Definition | None:
+    """The same function elsewhere in its file: lines above it have come or gone since."""
+    digest = None
+    for statement in file.statements:
+        if code.co_name not in statement.defines:
+            continue
+        codes = statement.codes(futures)
+        whole = statement.of(file.codes(futures))
+        for number, (other, defined) in enumerate(codes):
+            if other.co_qualname == code.co_qualname and defined is not None:
+                digest = digest or form_of(code).digest
+                again = [other, *(whole[number : number + 1] if len(whole) == len(codes) else ())]
+                if any(form_of(each).digest == digest for each in again):
+                    return defined
+    return None
+
+
+def has_source(code: CodeType) -> bool:
+    """Whether the file or cell that a code object comes from can be read."""
+    return _file(code.co_filename) is not None
+
+
+def _file(name: str) -> _File | None:
+    """The file or cell of that name as it is now."""
+    known = _files.get(name)
+    try:
+        found = os.stat(name)
+    except OSError:
+        return _cell(name, known)
+    stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+    if known is None or known.stamp != stamp:
+        try:
+            with tokenize.open(name) as file:
+                known = _files[name] = _File(stamp, name, file.read())
+        except (OSError, SyntaxError, UnicodeDecodeError):
+            return None
+    return known
+
+
+def _cell(name: str, known: _File | None) -> _File | None:
+    """A cell that IPython has run: its text is kept under the name that its code objects bear."""
+    lines = linecache.getlines(name)
+    if not lines:
+        return None
+    text = "".join(lines)
+    if known is None or known.stamp != text:
+        if text.startswith("%%"):  # the magic is no Python; what follows keeps its lines
+            text = text[text.find("\n") :]
+        known = _files[name] = _File("".join(lines), name, text)
+    return known
+
+
+def _name(node: ast.AST) -> str | None:
+    if isinstance(node, _FUNCTIONS):
+        return node.name
+    return "<lambda>" if isinstance(node, ast.Lambda) else None
+
+
+def _range(node: _Node) -> _Range:
+    """The line that a function's code says it starts at, and where its body begins and ends."""
+    body = node.body if isinstance(node, ast.Lambda) else node.body[0]
+    first = min([node.lineno, *(found.lineno for found in getattr(node, "decorator_list", ()))])
+    return first, (body.lineno, body.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+
+
+def _of(code: CodeType, nodes: list[_Node], ranges: dict[int, _Range]) -> _Node | None:
+    """The syntax tree of a code object: by name and line, and by column where a line has several."""
+    found = [node for node in nodes if _name(node) == code.co_name and ranges[id(node)][0] == code.co_firstlineno]
+    if len(found) > 1:
+        spots = [(line, column) for line, _, column, _ in code.co_positions() if line is not None and column]
+        around = [node for node in found if all(ranges[id(node)][1] <= s <= ranges[id(node)][2] for s in spots)]
+        found = sorted(around, key=lambda node: ranges[id(node)][1], reverse=True)
+    return found[0] if found else None
+
+
+def _text(node: _Node) -> str:
+    if isinstance(node, ast.Lambda):
+        return ast.unparse(node)
+    decorators, node.decorator_list = node.decorator_list, []
+    try:
+        return ast.unparse(node)
+    finally:
+        node.decorator_list = decorators
+
+
+def _normalise(tree: ast.Module) -> None:
+    """Take docstrings and positions out of a syntax tree, in place.
+
+    Each function, class and comprehension is on one line, and no two of them on the same: what the
+    compiler makes of a tree depends on which parts share a line.
+    """
+    keep_docstrings = any(isinstance(node, ast.Attribute) and node.attr == "__doc__" for node in ast.walk(tree))
+    count = 0
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while waiting:
+        node, line = waiting.pop()
+        if isinstance(node, _SCOPES):
+            count += 1
+            line = count
+            if not keep_docstrings and isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+                _without_docstring(node)
+        if hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
+            node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
+        waiting += [(child, line) for child in ast.iter_child_nodes(node)]
+
+
+def _without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body[:1] = [] if len(node.body) > 1 else [ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)]

@@ -1,0 +1,196 @@
+"""The hash of a value: of its content, the same in every process, whatever order a set or a dict happens to have."""
+
+from __future__ import annotations
+
+import copyreg
+import enum
+import io
+import pathlib
+import pickle
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from types import FunctionType, MappingProxyType, ModuleType
+from typing import Any
+
+import xxhash
+
+from ..core import origin
+from ..core.code_key import code_key
+from ..core.code_token import outline
+from ..errors import Unhashable
+from .arrays import TELL
+
+Code = Callable[[Any], str | None]  # tells functions, classes and modules; None for anything else
+
+_FAST = {type(None), bool, int, float, str}
+_PLAIN = {*_FAST, complex, bytes}
+_SHORT = 16  # items of a list that are told one by one; more of them faster at once
+_LONG = 1024  # bytes that are hashed before they are passed on
+_registered: dict[type, Callable[[Any], Any]] = {}
+
+
+def register_hash(kind: type, function: Callable[[Any], Any]) -> None:
+    """Tell what the content of values of a class, and of its subclasses, is.
+
+    `function(value)` returns what two equal values have in common: text, numbers, or anything else that has a
+    hash. A value whose hash is equal is taken for the same value.
+
+    >>> import fractions
+    >>> register_hash(fractions.Fraction, lambda value: (value.numerator, value.denominator))
+    """
+    if not isinstance(kind, type) or not callable(function):
+        raise TypeError("register_hash takes a class and a function of one of its values")
+    _registered[kind] = function
+
+
+def hash_value(value: Any, code: Code | None = None) -> str:
+    """The hash of a value's content, 32 hexadecimal digits. Raises Unhashable for one that has none.
+
+    `code` tells the functions and classes in it, where somebody else keeps account of them; else they count
+    by the key of their code.
+    """
+    if type(value) in _FAST:
+        return xxhash.xxh3_128_hexdigest(pickle.dumps(value, 5))
+    return xxhash.xxh3_128_hexdigest(_Hashing(code or _keyed).token(value))
+
+
+def _keyed(thing: Any) -> str | None:
+    """A function, class or module as it counts by itself: the user's own by its code, an installed one by its name."""
+    if isinstance(thing, (type, FunctionType)):
+        module = thing.__module__
+        if module is not None and not origin.is_own(module) and not hasattr(thing, "__wrapped__"):
+            return f"installed {module}.{thing.__qualname__}"
+    elif (not callable(thing) and not isinstance(thing, ModuleType)) or outline(thing) is None:
+        return None
+    key = code_key(thing, None, hash_value)
+    if key.unkeyable is not None:
+        raise Unhashable(key.unkeyable)
+    return key.digest
+
+
+class _Hashing:
+    """Makes tokens of a value and of all in it: bytes that are equal for equal content only."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._open: dict[int, int] = {}  # containers that are being told, by how deep they are
+        self._reached = sys.maxsize  # how far up something has referred to what is being told
+        self._done: dict[int, tuple[Any, bytes]] = {}  # of objects, which are kept so that their ids stay theirs
+        self._kinds: dict[type, Callable[[Any], bytes]] = {
+            list: self._row, tuple: self._row, dict: self._mapping, set: self._set, frozenset: self._set,
+            bytearray: bytes, OrderedDict: self._ordered, MappingProxyType: self._mapping,
+        }  # fmt: skip
+
+    def token(self, value: Any) -> bytes:
+        """The bytes that stand for a value."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return _plain(kind, value)
+        known = self._done.get(id(value))
+        if known is not None:
+            return known[1]
+        if id(value) in self._open:  # it holds itself
+            self._reached = min(self._reached, self._open[id(value)])
+            return b"^%d;" % (len(self._open) - self._open[id(value)])
+        return self._nested(kind, value)
+
+    def _nested(self, kind: type, value: Any) -> bytes:
+        depth = self._open[id(value)] = len(self._open)
+        above, self._reached = self._reached, sys.maxsize
+        try:
+            content = self._kinds[kind](value) if kind in self._kinds else self._object(kind, value)
+        except RecursionError:
+            raise Unhashable(f"a {kind.__name__} is nested too deeply to be compared") from None
+        finally:
+            del self._open[id(value)]
+        token = b"%b:%b" % (kind.__name__.encode(), xxhash.xxh3_128_digest(content))
+        if self._reached >= depth:  # nothing in it refers to what is around it
+            self._done[id(value)] = (value, token)
+            self._reached = above
+        else:
+            self._reached = min(above, self._reached)
+        return token
+
+    def _row(self, value: Any) -> bytes:
+        if len(value) > _SHORT and set(map(type, value)) <= _PLAIN:
+            return _pickled(value)
+        return b"".join([b"%d;" % len(value), *map(self.token, value)])
+
+    def _mapping(self, value: dict[Any, Any]) -> bytes:
+        """A dict's items by key: dicts are equal whatever order they were made in."""
+        order = sorted((self._rank(key), number, key) for number, key in enumerate(value))
+        return b"".join([b"%d;" % len(value), *(self.token(key) + self.token(value[key]) for _, _, key in order)])
+
+    def _ordered(self, value: Any) -> bytes:
+        return self._row([part for item in value.items() for part in item])
+
+    def _set(self, value: Any) -> bytes:
+        order = sorted((self._rank(item), number) for number, item in enumerate(value))
+        items = list(value)
+        return b"".join([b"%d;" % len(value), *(self.token(items[number]) for _, number in order)])
+
+    def _rank(self, item: Any) -> bytes:
+        """What items that have no order are sorted by: their content, told without numbering what is in them."""
+        return _plain(type(item), item) if type(item) in _PLAIN else _Hashing(outline).token(item)
+
+    def _object(self, kind: type, value: Any) -> bytes:
+        """Anything else: as registered, as libraries' data are told, as code, or by what it is pickled as."""
+        for known in kind.__mro__:
+            if known in _registered:
+                return b"registered " + self._class(kind) + self.token(_registered[known](value))
+            told = TELL.get(f"{known.__module__}.{known.__qualname__}")
+            if told is not None:
+                return self._class(kind) + told(value, self.token)
+        token = self._code(value)
+        if token is not None:
+            return b"code " + token.encode("utf-8", "surrogatepass")
+        if isinstance(value, enum.Enum):
+            return self._class(kind) + b"%b=%b" % (value.name.encode() if value.name else b"", self.token(value.value))
+        if isinstance(value, pathlib.PurePath):
+            return self._class(kind) + str(value).encode("utf-8", "surrogatepass")
+        return self._reduced(kind, value)
+
+    def _class(self, kind: type) -> bytes:
+        token = self._code(kind)
+        return (token or "").encode("utf-8", "surrogatepass") + b" "
+
+    def _reduced(self, kind: type, value: Any) -> bytes:
+        """What pickle would make of an object: how it is made again, from what, and its state."""
+        try:
+            reducer = copyreg.dispatch_table.get(kind)
+            reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(5)
+        except Exception as error:
+            raise Unhashable(
+                f"a {kind.__qualname__} has no content that can be compared: {error}",
+                do=f"tell what it is with fanlab.register_hash({kind.__qualname__}, function)",
+            ) from error
+        if isinstance(reduced, str):
+            return f"global {kind.__module__}.{reduced}".encode()
+        make, args, state, items, pairs = [*reduced, None, None, None][:5]
+        rest = (args, state, None if items is None else list(items), None if pairs is None else dict(pairs))
+        parts = [self._class(kind), self._class(make), *map(self.token, rest)]
+        return b"".join(parts)
+
+
+def _plain(kind: type, value: Any) -> bytes:
+    if kind is str:
+        text = value.encode("utf-8", "surrogatepass")
+        return b"s%d:%b" % (len(text), text if len(text) <= _LONG else xxhash.xxh3_128_digest(text))
+    if kind is bytes:
+        return b"b%d:%b" % (len(value), value if len(value) <= _LONG else xxhash.xxh3_128_digest(value))
+    if kind is float:
+        return b"f" + struct.pack("<d", value)
+    if kind is complex:
+        return b"c" + struct.pack("<dd", value.real, value.imag)
+    return b"%b;" % str(value).encode() if kind is int else repr(value).encode()
+
+
+def _pickled(value: Any) -> bytes:
+    """Numbers and texts in a row, at once. Without a memo, or it would matter which of them are one object."""
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, 5)
+    pickler.fast = True
+    pickler.dump(value)
+    return file.getvalue()
