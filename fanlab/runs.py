@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .core.carry import Carried
-from .core.events import Finished
+from .core.events import Event, Finished
 from .core.expand import Shape
 from .core.graph import Graph
 from .core.record import Record
@@ -182,7 +182,18 @@ class Run:
         """The rows of one node, as a step receives them that asks for its results."""
         from .show.table import results
 
-        return results(record, self._artifact, only=node)
+        return results(record, self._artifact, only={node})
+
+    def _rows(self, nodes: Collection[str]) -> pd.DataFrame:
+        """The rows of some nodes, with the columns that they have."""
+        from .show.table import results
+
+        return results(self._record, self._artifact, only=nodes)
+
+    def _note(self, event: Event) -> None:
+        """Keep something that happened after its end."""
+        self._store.write(self._record.id, [event])
+        self._record.apply(event)
 
     def _attach(self, runner: Runner, graph: Graph, again: Callable[[], Run]) -> None:
         self._runner, self._graph, self._again = runner, graph, again

@@ -81,6 +81,7 @@ class RunStarted:
     returned: Any  # what the body returned, sealed
     time: float
     process: int
+    reads: str = ""  # of a combine cell: the name of the run whose results it saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +186,14 @@ class RunEnded:
     time: float
 
 
-Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Retried | Lost | RunEnded
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A combine cell has read the results of this run, some time after its end."""
+
+    name: str
+    run: str  # the name of the run that the cell was
+    nodes: tuple[str, ...]  # those whose rows it is drawn behind
+    status: Status
+
+
+Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Retried | Lost | RunEnded | Combined

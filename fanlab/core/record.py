@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .events import (
+    Combined,
     Event,
     Expanded,
     Failure,
@@ -118,6 +119,8 @@ class Record:
         self.status = "running"
         self.start = self.end = 0.0
         self.process = 0
+        self.reads = ""  # of a combine cell: the name of the run whose results it saw
+        self.combined: dict[str, Combined] = {}  # by name: the combine cells that saw this run's results
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
@@ -141,8 +144,8 @@ class Record:
                 self._lost(event)
             case RunStarted():
                 self._begin(event)
-            case RunEnded(status, time):
-                self.status, self.end = status, time
+            case RunEnded() | Combined():
+                self._after(event)
 
     def walk(self) -> Iterator[tuple[NodeRecord, int]]:
         """Every branch in call order, with its node."""
@@ -173,8 +176,15 @@ class Record:
     def _begin(self, event: RunStarted) -> None:
         self.id, self.name, self.pipeline = event.id, event.name, event.pipeline
         self.parameters, self.returned = event.parameters, event.returned
-        self.start, self.process = event.time, event.process
+        self.start, self.process, self.reads = event.time, event.process, event.reads
         self.nodes = {info.name: NodeRecord(info) for info in event.nodes}
+
+    def _after(self, event: RunEnded | Combined) -> None:
+        if isinstance(event, RunEnded):
+            self.status, self.end = event.status, event.time
+        else:
+            self.combined.pop(event.name, None)  # the latest stands last
+            self.combined[event.name] = event
 
     def _finished(self, event: Finished) -> None:
         node = self.nodes[event.node]

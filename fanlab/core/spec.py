@@ -136,7 +136,9 @@ class Step:
                     f"with_options of step '{self.name}' has no option '{option}'",
                     do=near(option, known) or f"the options are name, {', '.join(known)}",
                 )
-        return Step(self.function, name or self.name, self.outputs, replace(self.options, **options))
+        made = Step(self.function, name or self.name, self.outputs, replace(self.options, **options))
+        made.__dict__["__wrapped__"] = self.__dict__["__wrapped__"]  # for a %%step cell, what shows its source
+        return made
 
     def _recording(self, method: str) -> Recorder:
         recorder = RECORDER.get()

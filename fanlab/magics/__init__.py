@@ -1,4 +1,4 @@
-"""The notebook's face: %%pipeline, %%combine and %fanlab. IPython is imported only in this folder and by views."""
+"""The notebook's face: %%pipeline, %%step, %%combine and %fanlab. Only this folder and views import IPython."""
 
 from __future__ import annotations
 
@@ -32,3 +32,4 @@ def unload(shell: Any) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(type(magics).__name__, None)
+    shell.configurables.remove(magics)

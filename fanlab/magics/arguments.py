@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import operator
 from typing import Any
 
@@ -14,10 +15,11 @@ from ..errors import near
 
 def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
     """The arguments in a magic's line. Raises UsageError, which IPython shows as one line."""
+    __tracebackhide__ = True
     parser = magic.parser
     parser.allow_abbrev = False
     try:
-        words = arg_split(line)
+        words = arg_split(line, posix=True)
     except ValueError as error:
         raise UsageError(f"{name}: {error} in {line!r}") from None
     options = [option for action in parser._actions for option in action.option_strings]
@@ -25,7 +27,8 @@ def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
     unknown = [word for word in unknown if word not in options]
     if unknown:
         hint = near(unknown[0], [o for o in options if o.startswith("--")], quote="")
-        raise UsageError(f"{name} has no option {unknown[0]}: {hint or 'its options are ' + ', '.join(options)}")
+        known = f"its options are {', '.join(options)}" if options else "it takes none"
+        raise UsageError(f"{name} has no option {unknown[0]}: {hint or known}")
     return parser.parse_args(words)  # type: ignore[no-any-return]
 
 
@@ -33,8 +36,28 @@ def number(shell: Any, name: str, option: str, text: str | None) -> int | None:
     """An option's whole number, written out or as a variable of the notebook. Raises UsageError for anything else."""
     if text is None:
         return None
-    value = shell.user_ns.get(text, text) if text.isidentifier() else text
+    value = _looked_up(shell, text)
     try:
         return operator.index(value) if not isinstance(value, str) else int(value)
     except (TypeError, ValueError):
         raise UsageError(f"{name} {option} takes a whole number or the name of one, not {text!r}") from None
+
+
+def seconds(shell: Any, name: str, option: str, text: str | None) -> float | None:
+    """An option's number, written out or as a variable of the notebook. Raises UsageError for anything else."""
+    if text is None:
+        return None
+    try:
+        return float(_looked_up(shell, text))
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} {option} takes a number or the name of one, not {text!r}") from None
+
+
+def variable_name(magic: str, name: str) -> None:
+    """Raise UsageError for a name that no variable can have."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"{magic} takes a name that a variable can have, not {name!r}")
+
+
+def _looked_up(shell: Any, text: str) -> Any:
+    return shell.user_ns.get(text, text) if text.isidentifier() else text

@@ -9,6 +9,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from ..errors import FanlabError
 from ..place import file_label
 
 _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
@@ -24,6 +25,20 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Global: ("global", "names of the notebook are there already; assign them in a cell of their own"),
     ast.Nonlocal: ("nonlocal", "a cell has no enclosing function"),
 }
+
+
+class CellSyntaxError(FanlabError):
+    """A cell that Python cannot parse, shown as IPython shows a syntax error of a plain cell: without a stack."""
+
+    def __init__(self, shell: Any, error: SyntaxError) -> None:
+        super().__init__(str(error))
+        self._shell, self.error = shell, error
+
+    def _render_traceback_(self) -> list[str]:
+        return self._shell.SyntaxTB.structured_traceback(SyntaxError, self.error, [])  # type: ignore[no-any-return]
+
+
+CellSyntaxError.__name__ = "SyntaxError"  # what front ends and notebook tests call it
 
 
 class CellText:
@@ -55,39 +70,78 @@ class Body:
 def compile_body(shell: Any, raw: str, magic: str, cell: str) -> Body:
     """A body compiled under the cell's own file name and line numbers.
 
-    Raises UsageError for statements that a body cannot have, SyntaxError as Python does.
+    Raises UsageError for statements that a body cannot have, CellSyntaxError for what is no Python.
     """
-    source, name = _source(shell, raw, magic, cell)
-    try:
-        tree = shell.compile.ast_parse(source, filename=name)
-    except SyntaxError as error:
-        raise error.with_traceback(None) from None  # which says where it is by itself
-    _refuse(tree, magic, name)
-    tree = shell.transform_ast(tree)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    expression = ast.Expression(last.value) if last is not None else None
+    __tracebackhide__ = True
+    text = cell_source(shell, raw, magic, cell)
+    tree = parsed(shell, text, magic)
+    _refuse(tree, magic, text.file)
+    last = tree.body[-1] if tree.body else None
+    expression = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
+    if expression is not None:
+        tree.body.pop()
     return Body(
-        shell.compile(tree, name, "exec"),
-        shell.compile(expression, name, "eval") if expression is not None else None,
+        compiled(shell, tree, text, magic, "exec"),
+        compiled(shell, expression, text, magic, "eval") if expression is not None else None,
         tuple(n for n in dict.fromkeys(_assigned(tree.body)) if not n.startswith("_")),
     )
 
 
-def _source(shell: Any, raw: str, magic: str, cell: str) -> tuple[str, str]:
-    """The body with blank lines for what stands above it, and the file name that its traceback lines get.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A body as Python, at the lines that it has in its cell."""
 
-    The name is that of the raw cell, which is also what the front end's debugger knows
+    text: str  # blank lines stand for what is above the body
+    file: str  # the name that its traceback lines get
+    line: int  # of the magic
+
+
+def cell_source(shell: Any, raw: str, magic: str, cell: str) -> Source:
+    """The body of a cell.
+
+    Its file name is that of the raw cell, which is also what the front end's debugger knows
     (ipykernel/compiler.py: get_code_name hashes the raw cell).
     """
     blank = len(cell) - len(cell.lstrip("\n"))
-    body = "\n" * blank + shell.transform_cell(cell)  # which drops leading blank lines
+    try:
+        body = "\n" * blank + shell.transform_cell(cell)  # which drops leading blank lines
+    except SyntaxError as error:  # from a transformer of the notebook's own
+        raise CellSyntaxError(shell, error) from None
     if not raw.rstrip().endswith(cell.rstrip()):  # called by run_cell_magic: there is no such cell
-        name = f"<%%{magic}>"
-        return "\n" + body, name
-    above = raw.rstrip()[: len(raw.rstrip()) - len(cell.rstrip())]
+        return Source("\n" + body, f"<%%{magic}>", 1)
+    above = raw.rstrip()[: len(raw.rstrip()) - len(cell.rstrip())].count("\n")
     number = len(shell.user_ns.get("In", [])) - 1
-    name = shell.compile.cache(raw, number, raw_code=raw)
-    return "\n" * above.count("\n") + body, name
+    return Source("\n" * above + body, shell.compile.cache(raw, number, raw_code=raw), max(above, 1))
+
+
+def parsed(shell: Any, source: Source, magic: str) -> ast.Module:
+    """The body's syntax tree. Raises CellSyntaxError, and UsageError for what Python cannot take at all."""
+    __tracebackhide__ = True
+    try:
+        return shell.transform_ast(shell.compile.ast_parse(source.text, filename=source.file))  # type: ignore[no-any-return]
+    except SyntaxError as error:
+        raise CellSyntaxError(shell, error) from None
+    except _UNREADABLE as error:
+        raise _unreadable(error, magic) from None
+
+
+def compiled(shell: Any, tree: ast.AST, source: Source, magic: str, mode: str) -> CodeType:
+    """A tree as code under its cell's file name. Raises as `parsed`."""
+    __tracebackhide__ = True
+    try:
+        return shell.compile(tree, source.file, mode)  # type: ignore[no-any-return]
+    except SyntaxError as error:
+        raise CellSyntaxError(shell, error) from None
+    except _UNREADABLE as error:
+        raise _unreadable(error, magic) from None
+
+
+def _unreadable(error: BaseException, magic: str) -> UsageError:
+    return UsageError(f"a %%{magic} body that Python cannot read: {error}")
+
+
+# Null bytes, lone surrogates, and code that is nested too deeply; a syntax error says so itself.
+_UNREADABLE = (ValueError, RecursionError, MemoryError, OverflowError)
 
 
 def _refuse(tree: ast.Module, magic: str, name: str) -> None:

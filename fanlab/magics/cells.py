@@ -1,178 +1,143 @@
-"""The magics themselves: parse the line, hand on, bind what came back."""
+"""The magics themselves: the words of a line are parsed here, and what they ask for is handed on."""
 
 from __future__ import annotations
 
-import keyword
+import argparse
 from typing import Any
 
+import traitlets
+from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand, output_can_be_silenced
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from ..api import Pipeline
-from ..client import Client
-from ..doctor import examine
-from ..errors import near
 from ..execute.backends import BACKENDS
-from ..exports import export, value_of
-from ..failing import raise_failure
-from ..runs import Run
-from .arguments import number, parse
-from .body import Body, CellText, compile_body
+from .arguments import number, parse, variable_name
+from .body import CellText, compile_body
+from .combine import combine_cell
+from .pipeline import Pipelines
+from .step import define, options_of, split_line
+from .tool import WORDS, answer
 
 
 @magics_class
 class FanlabMagics(Magics):
-    """%%pipeline, %%combine and %fanlab of one shell."""
+    """%%pipeline, %%step, %%combine and %fanlab. What is set here holds for cells that say nothing else."""
 
     shell: Any
+    n_jobs = traitlets.Int(
+        None, allow_none=True, help="How many workers a %%pipeline cell uses; -1 for all cores."
+    ).tag(config=True)
+    backend = traitlets.Enum(BACKENDS, None, allow_none=True, help=f"Where branches run: {', '.join(BACKENDS)}.").tag(
+        config=True
+    )
+    allow_failed = traitlets.Bool(
+        False, help="Whether %%pipeline and %%combine cells report failed branches without raising."
+    ).tag(config=True)
 
     def __init__(self, shell: Any, cell: CellText) -> None:
-        super().__init__(shell)
+        super().__init__(shell, parent=shell)
         self._cell = cell
-        self._runs: dict[str, Run] = {}  # the latest of each pipeline in this kernel, the last one last
+        self.pipelines = Pipelines(shell)
 
     @no_var_expand
     @output_can_be_silenced
-    @cell_magic
-    @magic_arguments()
+    @line_cell_magic
+    @magic_arguments("%pipeline")
     @argument("name", metavar="NAME", help="what the pipeline is called; bound to it afterwards")
     @argument("-j", "--n-jobs", metavar="N", help="how many workers; -1 for all cores (the default)")
     @argument("--backend", choices=BACKENDS, help="where branches run")
     @argument("--allow-failed", action="store_true", help="report failed branches without raising")
-    def pipeline(self, line: str, cell: str) -> Any:
+    def pipeline(self, line: str, cell: str | None = None) -> Any:
         """Run the cell as a pipeline's body: its step calls become a graph, which runs on all cores.
 
         Afterwards the names that the body assigned are plain values, and NAME is the pipeline:
         NAME.last_run.results is the table of all branches.
         """
         __tracebackhide__ = True
+        cell = _cell_of("pipeline", "NAME", "the calls of steps", cell)
         options = parse(self.pipeline, "%%pipeline", line)
-        _check_name("%%pipeline", options.name)
+        variable_name("%%pipeline", options.name)
         jobs = number(self.shell, "%%pipeline", "--n-jobs", options.n_jobs)
         body = compile_body(self.shell, self._cell.raw, "pipeline", cell)
-        return self._run(options.name, body, jobs, options.backend, options.allow_failed)
+        made = self.pipelines.make(
+            options.name, body, jobs if jobs is not None else self.n_jobs, options.backend or self.backend
+        )
+        return made.run(allow_failed=options.allow_failed or self.allow_failed)
 
     @no_var_expand
-    @output_can_be_silenced
-    @cell_magic
-    @magic_arguments()
-    @argument("name", metavar="NAME", help="bound to the cell's value")
-    @argument("--from", dest="source", metavar="PIPELINE", help="whose results; the last one run, if left out")
-    @argument("--allow-failed", action="store_true", help="take the results of a run with failed branches too")
-    def combine(self, line: str, cell: str) -> Any:
-        """Run the cell as a fan-in: `results` is the table of a pipeline's last run, NAME becomes the cell's value.
+    @line_cell_magic
+    @magic_arguments("%step")
+    @argument("name", metavar="NAME(SIGNATURE)", help="the step with its parameters, as after `def`")
+    @argument("--retries", metavar="N", help="how often a failed branch is tried again")
+    @argument("--retry-delay", metavar="SECONDS", help="how long to wait before the first new attempt")
+    @argument("--retry-backoff", metavar="FACTOR", help="by how much each further wait is longer")
+    @argument("--retry-on", metavar="EXCEPTION", help="on which exceptions: one, or several with commas between")
+    @argument("--timeout", metavar="SECONDS", help="a branch that runs longer is ended")
+    @argument("--enable-cache", action=argparse.BooleanOptionalAction, help="whether branches are taken from the store")
+    @argument("--max-parallel", metavar="N", help="how many of its branches may run at once")
+    @argument("--version", metavar="TEXT", help="counts as part of the code: a new one runs the step again")
+    def step(self, line: str, cell: str | None = None) -> None:
+        """Make the cell the body of a step; its last expression is the step's value.
 
-        Other names that the body assigns stay in the cell.
+        `%%step fit(frame, alpha=1.0)` is the same as @step on `def fit(frame, alpha=1.0):` with `return` before
+        the last expression. NAME is bound to the step.
         """
         __tracebackhide__ = True
+        cell = _cell_of("step", "NAME(SIGNATURE)", "its body", cell)
+        header, words = split_line(line)
+        options = options_of(self.shell, parse(self.step, "%%step", words))
+        define(self.shell, self._cell.raw, header, cell, options)
+
+    @no_var_expand
+    @line_cell_magic
+    @magic_arguments("%combine")
+    @argument("name", metavar="NAME", help="bound to the cell's value")
+    @argument("--from", dest="source", metavar="PIPELINE", help="whose results; the last one run, if left out")
+    @argument("--step", metavar="STEP", help="only the rows of this step")
+    @argument("--allow-failed", action="store_true", help="take the results of a run with failed branches too")
+    @argument("--sql", action="store_true", help="the cell is a DuckDB query over `results`")
+    def combine(self, line: str, cell: str | None = None) -> Any:
+        """Run the cell as a fan-in: `results` is the table of a pipeline's last run, NAME becomes the cell's value.
+
+        Other names that the body assigns stay in the cell. It is drawn as the last node of that run's graph.
+        """
+        __tracebackhide__ = True
+        cell = _cell_of("combine", "NAME", "what is to be made of `results`", cell)
         options = parse(self.combine, "%%combine", line)
-        _check_name("%%combine", options.name)
-        run = self._source(options.source)
-        if run.status != "completed" and not options.allow_failed:
+        variable_name("%%combine", options.name)
+        run = self.pipelines.source(options.source)
+        if run.status != "completed" and not (options.allow_failed or self.allow_failed):
             raise UsageError(
                 f"the last run of '{run.pipeline}' is {run.status}: mend it and run it again, "
                 "or take what it has with --allow-failed"
             )
-        body = compile_body(self.shell, self._cell.raw, "combine", cell)
-        value = body.run({**self.shell.user_ns, "results": run.results})
-        self.shell.user_ns[options.name] = value
+        value = combine_cell(self.shell, self._cell.raw, cell, run, options.name, options.step, sql=options.sql)
+        if not options.sql and DisplayHook.semicolon_at_end_of_expression(cell):  # SQL ends with one as well
+            return None
         return value
 
     @no_var_expand
     @line_magic
-    @magic_arguments()
-    @argument("what", choices=("runs", "show", "doctor"), help="list runs, show one, or check the installation")
-    @argument("run", nargs="?", metavar="RUN", help="a run's name, or a beginning of it (for show)")
+    @magic_arguments("fanlab")
+    @argument("what", choices=WORDS, help="; ".join(f"{word}: {what}" for word, what in WORDS.items()))
+    @argument("run", nargs="?", metavar="RUN", help="a run's name, or a beginning of it")
     def fanlab(self, line: str) -> Any:
-        """List the store's runs, show one of them, or check that everything fanlab needs is there."""
+        """Look at the store's runs, run what is missing of one, or check that everything fanlab needs is there."""
         __tracebackhide__ = True
         options = parse(self.fanlab, "%fanlab", line)
-        if options.what == "doctor":
-            kernel = getattr(self.shell, "kernel", None) is not None
-            client = "a Jupyter kernel" if kernel else "no Jupyter kernel: a terminal or script"
-            for finding in examine(client):
-                print(finding.line)  # noqa: T201 (what a person asked to read)
-            return None
-        if options.what == "show":
-            if options.run is None:
-                raise UsageError("%fanlab show takes a run's name: %fanlab runs lists them")
-            return Client().get_pipeline_run(options.run)
-        return _runs_table(Client().list_pipeline_runs(limit=20))
-
-    def _run(self, name: str, body: Body, jobs: int | None, backend: str | None, allow_failed: bool) -> Any:
-        """Run a body as the pipeline `name`, and bind its names in one update."""
-        __tracebackhide__ = True
-        namespace: dict[str, Any] = {}
-
-        def call() -> Any:
-            __tracebackhide__ = True
-            namespace.clear()
-            namespace.update(self.shell.user_ns)
-            return body.run(namespace)
-
-        returned: list[Any] = []
-
-        def keep() -> Any:
-            __tracebackhide__ = True
-            returned[:] = [call()]
-            return returned[0]
-
-        made = Pipeline(keep, name, n_jobs=jobs, backend=backend)
-        try:
-            run = made._run((), {})
-        except KeyboardInterrupt:
-            if made.last_run is not None and made.last_run.name:
-                self._bind(name, made, made.last_run, body, namespace)
-            raise
-        self._bind(name, made, run, body, namespace)
-        if run.status != "completed" and not allow_failed:
-            raise_failure(run)
-        return value_of(returned[0], run)
-
-    def _bind(self, name: str, made: Pipeline, run: Run, body: Body, namespace: dict[str, Any]) -> None:
-        self._runs.pop(name, None)
-        self._runs[name] = run
-        names = {key: namespace[key] for key in body.names if key in namespace}
-        self.shell.user_ns.update({**export(names, run), name: made})
-
-    def _source(self, name: str | None) -> Run:
-        """The run that a combine cell reads. Raises UsageError if there is none."""
-        if name is None:
-            if not self._runs:
-                raise UsageError(
-                    "%%combine has no pipeline to read yet: run a %%pipeline cell first, or name one with --from"
-                )
-            return list(self._runs.values())[-1]
-        bound = self.shell.user_ns.get(name)
-        if isinstance(bound, Pipeline) and bound.last_run is not None:
-            return bound.last_run
-        if name in self._runs:
-            return self._runs[name]
-        client = Client()
-        known = client._store.pipelines()
-        if name not in known:
-            hint = near(name, [*self._runs, *known]) or "run its %%pipeline cell first"
-            raise UsageError(f"%%combine --from: there is no pipeline '{name}': {hint}")
-        return client.get_pipeline(name).last_run
+        return answer(self.shell, self.pipelines, options.what, options.run)
 
 
-def _check_name(magic: str, name: str) -> None:
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"{magic} takes a name that a variable can have, not {name!r}")
-
-
-def _runs_table(runs: list[Run]) -> Any:
-    import pandas as pd
-
-    rows = [
-        {
-            "run": run.name,
-            "pipeline": run.pipeline,
-            "status": run.status,
-            "start": run.start_time,
-            "seconds": run.duration,
-        }
-        for run in runs
-    ]
-    return pd.DataFrame(rows, columns=["run", "pipeline", "status", "start", "seconds"])
+def _cell_of(magic: str, what: str, body: str, cell: str | None) -> str:
+    """The cell below a magic's line. Raises UsageError for the line magic of the same name, which there is not."""
+    if cell is None:
+        raise UsageError(f"%{magic} is for whole cells: begin one with %%{magic} {what}, and write {body} below")
+    return cell

@@ -30,6 +30,11 @@ def digraph(record: Record) -> graphviz.Digraph:
     for name, node in record.nodes.items():
         for source in node.info.needs:
             graph.edge(numbers[source], numbers[name])
+    for i, combined in enumerate(record.combined.values()):
+        label = f"{graphviz.escape(combined.name)}\\n{combined.status.word}"
+        graph.node(f"c{i}", label, id=f"c{i}", style="rounded,dashed")
+        for source in combined.nodes:
+            graph.edge(numbers[source], f"c{i}")
     return graph
 
 

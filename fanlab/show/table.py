@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import Status
@@ -21,7 +21,7 @@ MakeArtifact = Callable[[str, Stored, str | None], Any]
 _ABSENT = object()
 
 
-def results(record: Record, artifact: MakeArtifact, only: str | None = None) -> pd.DataFrame:
+def results(record: Record, artifact: MakeArtifact, only: Collection[str] | None = None) -> pd.DataFrame:
     """One row per node and branch in call order, equal for a cold and a cached run.
 
     Columns: step, branch (key), scalar arguments as passed, outputs (the fields of a dict, NamedTuple or
@@ -34,7 +34,7 @@ def results(record: Record, artifact: MakeArtifact, only: str | None = None) -> 
     fixed: dict[str, list[Any]] = {name: [] for name in FIXED}
     names: list[str] = []
     for node, branch in record.walk():
-        if only is not None and node.info.name != only:
+        if only is not None and node.info.name not in only:
             continue
         failure = node.branch_failure(branch)
         status = node.branch_status(branch)

@@ -40,7 +40,7 @@ class Store:
         self._database = self._open()
         found = os.stat(self._path)
         self._file = (found.st_dev, found.st_ino)
-        self._open_runs: dict[str, list[int]] = {}  # of each run that is written: its number and its next position
+        self._open_runs: dict[str, int] = {}  # of each run that is written: its number
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -186,14 +186,17 @@ class Store:
                     "insert into runs(id, name, pipeline, status, start, process) values(?,?,?,?,?,?)",
                     (event.id, event.name, event.pipeline, "running", event.time, event.process),
                 )
-                self._open_runs[run] = [cursor.lastrowid or 0, 0]
+                self._open_runs[run] = cursor.lastrowid or 0
             elif isinstance(event, RunEnded):
                 self._database.execute(
                     "update runs set status = ?, end = ? where id = ?", (event.status, event.time, run)
                 )
-        place = self._open_runs[run]
-        self._database.execute("insert into events values(?,?,?)", (*place, _closed(events)))
-        place[1] += 1
+        if run not in self._open_runs:  # of another process, and a combine cell here has read it
+            self._open_runs[run] = self._database.execute("select number from runs where id = ?", (run,)).fetchone()[0]
+        self._database.execute(
+            "insert into events select ?1, coalesce(max(position) + 1, 0), ?2 from events where run = ?1",
+            (self._open_runs[run], _closed(events)),
+        )
 
 
 def shared(root: str | None = None) -> Store:

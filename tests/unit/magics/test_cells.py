@@ -366,7 +366,7 @@ def test_show_of_an_unknown_run_is_told_without_a_traceback(told):
 
 def test_an_unknown_word_is_told_with_the_known_ones(told):
     assert told("%fanlab shwo") == (
-        "UsageError: argument what: invalid choice: 'shwo' (choose from 'runs', 'show', 'doctor')"
+        "UsageError: argument what: invalid choice: 'shwo' (choose from 'runs', 'show', 'resume', 'doctor')"
     )
 
 

@@ -13,6 +13,8 @@ def state(shell):
         "callbacks": {event: list(found) for event, found in shell.events.callbacks.items()},
         "attributes": set(vars(shell)),
         "names": set(shell.user_ns) - {"_exit_code"},
+        "configurables": [type(found).__name__ for found in shell.configurables],
+        "completers": list(shell.Completer.custom_matchers),
         "transformers": (list(shell.input_transformers_post), list(shell.ast_transformers)),
     }
 
@@ -24,12 +26,12 @@ def fresh(bare):
     return bare
 
 
-def test_load_adds_three_magics(fresh):
+def test_load_adds_four_magics(fresh):
     before = state(fresh)
     fresh.run_line_magic("load_ext", "fanlab")
     after = state(fresh)
-    assert after["cell magics"] - before["cell magics"] == {"pipeline", "combine"}
-    assert after["line magics"] - before["line magics"] == {"fanlab"}
+    assert after["cell magics"] - before["cell magics"] == {"pipeline", "step", "combine"}
+    assert after["line magics"] - before["line magics"] == {"pipeline", "step", "combine", "fanlab"}
 
 
 def test_load_adds_no_name_to_the_notebook(fresh):
