@@ -49,6 +49,8 @@ def magic_options():
     magics = FanlabMagics.magics
     for kind, sign in (("cell", "%%"), ("line", "%")):
         for name in magics[kind]:
+            if kind == "line" and name in magics["cell"]:
+                continue  # it says to type the other
             function = getattr(FanlabMagics, magics[kind][name])
             for action in function.parser._actions:
                 words = action.option_strings or [action.metavar or action.dest]
