@@ -9,10 +9,10 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..combining import combine, rows_of
 from ..errors import NotFound
 from ..runs import Run
 from .body import compile_body
+from .recorded import combine, rows_of
 
 
 def combine_cell(shell: Any, raw: str, cell: str, run: Run, name: str, step: str | None, *, sql: bool) -> Any:

@@ -10,13 +10,13 @@ from array import array
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from .core.events import Combined, Event, Expanded, Failure, Finished, Logged, NodeInfo, RunEnded, RunStarted, Status
-from .core.expand import CALL
-from .core.seal import Ref
-from .errors import NotFound, listed, near
-from .execute.failure import failure_of
-from .runs import Run
-from .store.codecs import pack, type_name
+from ..core.events import Combined, Event, Expanded, Failure, Finished, Logged, NodeInfo, RunEnded, RunStarted, Status
+from ..core.expand import CALL
+from ..core.seal import Ref
+from ..errors import NotFound, listed, near
+from ..execute.failure import failure_of
+from ..runs import Run
+from ..store.codecs import pack, type_name
 
 if TYPE_CHECKING:
     import pandas as pd

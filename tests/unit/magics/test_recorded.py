@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from fanlab import Client, pipeline, step
-from fanlab.combining import combine, rows_of
 from fanlab.errors import NotFound
+from fanlab.magics.recorded import combine, rows_of
 
 here = pipeline(backend="sequential")
 
@@ -94,7 +94,7 @@ def test_it_may_read_a_run_of_another_process(sweep, python):
     python(
         """
         from fanlab import Client
-        from fanlab.combining import combine, rows_of
+        from fanlab.magics.recorded import combine, rows_of
 
         run = Client().get_pipeline_run("sweep")
         rows, nodes = rows_of(run, None)
