@@ -100,27 +100,25 @@ class Bench:
 
     def begin(self, number: int) -> None:
         """A batch begins; what has been asked back of it before it came is never started."""
-        self.at, self.limit = -1, _UNLIMITED
-        self.number = number
         with self._lock:
-            if number in self._asked:
-                self._asked.discard(number)
-                self.limit = 0
+            self.at, self.number = -1, number
+            self.limit = 0 if number in self._asked else _UNLIMITED
+            self._asked.discard(number)
 
     def release(self, run: str, number: int) -> None:
         """Give back what has not been started of a batch: the one that runs, or one that has not come yet.
 
-        Called in another thread than the one that runs branches, which looks at `limit` after it has set
-        `at`: so what lies behind `at` once the limit is set is not started.
+        Called in another thread than the one that runs branches, which sets `at` before it looks at `limit`:
+        so whatever lies behind `at`, read once the limit is set, will not be started.
         """
         with self._lock:
-            if self.number != number:
+            if self.number == number:
+                self.limit = self.at + 1
+                start = self.at + 1
+            else:
                 self._asked.add(number)
-                self.tell(run, BatchReleased(number, 0), True)
-                return
-        while self.limit > self.at + 1:
-            self.limit = self.at + 1
-        self.tell(run, BatchReleased(number, self.limit), True)
+                start = 0
+        self.tell(run, BatchReleased(number, start), True)
 
     def function(self, batch: Batch) -> Callable[..., Any]:
         """The batch's function, opened once. Raises CannotSend if it cannot be."""

@@ -617,6 +617,24 @@ def test_lines_of_many_short_branches_stay_apart(pipe):
     assert [found.logs for found in run["tells"]] == [[f"begin {x}", f"end {x}"] for x in range(200)]
 
 
+def test_nothing_is_lost_of_ten_thousand_branches_with_three_events_each(pipe):
+    @step
+    def tells(x):
+        print(f"first of {x}")
+        get_step_context().progress(x, 10_000)
+        print(f"second of {x}")
+        return x
+
+    @pipe
+    def writes():
+        return tells.map(range(10_000))
+
+    run = writes()
+    assert run.load() == list(range(10_000))
+    assert run.logs("tells") == [f"{which} of {x}" for x in range(10_000) for which in ("first", "second")]
+    assert run._record.nodes["tells"].progress == {x: (x, 10_000) for x in range(10_000)}
+
+
 def test_lines_of_branches_that_run_at_once_stay_apart(pipe):
     @step
     def tells(x):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 
 import pytest
 
@@ -98,3 +99,34 @@ def test_a_batch_asked_back_while_it_ends_is_not_given_back_before_its_results()
     bench.receive(BLOBS)
     bench.run(batch())
     assert all(message.start >= 4 for message in released(told))
+
+
+def test_a_branch_that_starts_while_its_batch_is_asked_back_is_not_given_back(told):
+    class Racing(Bench):
+        """The thread that runs branches goes on to the next one just before the limit is set."""
+
+        def __setattr__(self, name, value):
+            if name == "limit" and getattr(self, "at", -1) >= 0:
+                super().__setattr__("at", self.at + 1)
+            super().__setattr__(name, value)
+
+    bench = Racing(lambda _, message, __: told.append(message), Capture())
+    bench.begin(1)
+    bench.at = 4
+    bench.release("run", 1)
+    assert bench.at == 5
+    assert released(told) == [BatchReleased(1, 6)]
+
+
+def test_every_branch_is_run_or_given_back_and_none_both(told):
+    bench = Bench(lambda _, message, __: told.append(message), Capture())
+    bench.receive(BLOBS)
+    for number in range(1, 40):
+        told.clear()
+        asks = threading.Thread(target=lambda number=number: bench.release("run", number))
+        asks.start()
+        bench.run(batch(5_000, number))
+        asks.join()
+        run = sum(count for _, count in finished(told))
+        before = told[: told.index(BatchDone(number))]
+        assert min((message.start for message in released(before)), default=5_000) == run
