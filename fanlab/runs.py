@@ -116,8 +116,8 @@ class Run:
 
     @property
     def profile(self) -> pd.DataFrame:
-        """What each row of `results` took: attempts, worker, times, memory, bytes. See show.table.profile."""
-        from .show.table import profile
+        """What each row of `results` took: attempts, worker, times, memory, bytes. See show.profile."""
+        from .show.profile import profile
 
         return profile(self._record)
 
@@ -212,9 +212,7 @@ class Run:
         """What tells, of each node, which branches `earlier` has finished and this run need not run."""
         return Carried(earlier._record, earlier._graph, self._record, graph).branches
 
-    def _artifact(self, name: str, stored: Stored, field: str | None) -> Artifact:
-        kinds = dict(stored.fields)
-        kind = getattr(kinds.get(field or ""), "type", None)
+    def _artifact(self, name: str, stored: Stored, field: str | None, kind: str | None) -> Artifact:
         return Artifact(self._store, stored, name, field, kind)
 
 

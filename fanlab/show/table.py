@@ -1,15 +1,18 @@
-"""A run's record as pandas tables: `results` says what came out, `profile` what it took."""
+"""A run's results as a pandas table: a row per branch, a column per argument and output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import pickle
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import Status
-from ..core.expand import Items, key_label
+from ..core.expand import LONGEST_TEXT, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
-from ..store.codecs import fields_of, load, unpack
+from ..store.codecs import fields_of, load, short_form, type_name, unpack
+from .columns import ABSENT, branch_column, column, text_column
 
 if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is imported
     import pandas as pd
@@ -17,8 +20,9 @@ if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is i
 FIXED = ("step", "branch", "status", "error")
 MOST_FIELDS = 64  # a dict with more fields is a collection rather than a row: it stays one artifact
 
-MakeArtifact = Callable[[str, Stored, str | None], Any]
-_ABSENT = object()
+MakeArtifact = Callable[[str, Stored, str | None, str | None], Any]  # output, value, field of it, the field's type
+Columns = dict[str, list[Any]]  # by name; a value or ABSENT for each row
+_WORDS = [status.word if status is not Status.CACHED else Status.COMPLETED.word for status in Status]
 
 
 def results(record: Record, artifact: MakeArtifact, only: Collection[str] | None = None) -> pd.DataFrame:
@@ -27,84 +31,133 @@ def results(record: Record, artifact: MakeArtifact, only: Collection[str] | None
     Columns: step, branch (key), scalar arguments as passed, outputs (the fields of a dict, NamedTuple or
     dataclass; else `output`), logged metadata, status, error. A value that is no scalar is its Artifact.
     An output or metadata whose column is taken becomes `name_out` or `name_meta`, an argument `name_arg`.
+    With `only`: the rows of these nodes, and the columns that they have.
     """
     import pandas as pd
 
-    rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
-    fixed: dict[str, list[Any]] = {name: [] for name in FIXED}
-    names: list[str] = []
-    for node, branch in record.walk():
-        if only is not None and node.info.name not in only:
-            continue
-        failure = node.branch_failure(branch)
-        status = node.branch_status(branch)
-        names.append(node.name(branch))
-        fixed["step"].append(node.info.step)
-        fixed["branch"].append(node.shape.key(branch) if node.mapped and node.shape is not None else _ABSENT)
-        fixed["status"].append("completed" if status is Status.CACHED else status.word)
-        fixed["error"].append(failure.line if failure is not None else _ABSENT)
-        rows.append((arguments_of(node, branch), _outputs(node, branch, artifact), dict(node.metadata.get(branch, {}))))
-    columns: dict[str, Any] = {"step": _column(fixed["step"], text=True), "branch": _branch_column(fixed["branch"])}
-    taken = set(FIXED)
-    for position, suffix in enumerate(("arg", "out", "meta")):
-        keys = dict.fromkeys(key for row in rows for key in row[position])
-        renamed = {key: f"{key}_{suffix}" if key in taken else key for key in keys}
-        taken.update(renamed.values())
-        for key, name in renamed.items():
-            columns[name] = _column([row[position].get(key, _ABSENT) for row in rows])
-    columns["status"] = _column(fixed["status"], text=True)
-    columns["error"] = _column(fixed["error"], text=True)
-    return pd.DataFrame(columns, index=pd.Index(names, dtype="str"))
-
-
-def profile(record: Record) -> pd.DataFrame:
-    """Where the time went, on the index of `results`.
-
-    Columns: status, attempts, worker (process id), queued, start, end (UTC), seconds, peak_mb (the worker's peak
-    memory), nbytes (of the stored outputs). NA where a branch has not run.
-    """
-    import pandas as pd
-
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("status", "attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes")
+    nodes = [node for name, node in record.nodes.items() if only is None or name in only]
+    rows = [node.branches() for node in nodes]
+    sizes = [len(branches) for branches in rows]
+    found = list(zip(nodes, rows, strict=True))
+    columns: dict[str, Any] = {
+        "step": text_column(_flat([node.info.step] * size for node, size in zip(nodes, sizes, strict=True))),
+        "branch": branch_column(_flat(_keys(node, branches) for node, branches in found)),
     }
-    names = []
-    for node, branch in record.walk():
-        names.append(node.name(branch))
-        for name, value in _profile_row(node, branch).items():
-            columns[name].append(value)
-    frame: dict[str, Any] = {"status": _column(columns["status"], text=True)}
-    for name in ("attempts", "worker", "nbytes"):
-        frame[name] = pd.array(_with_na(columns[name]), dtype="Int64")
-    for name in ("queued", "start", "end"):
-        times = [None if value is _ABSENT else value for value in columns[name]]
-        frame[name] = pd.to_datetime(pd.Series(times, dtype="float64"), unit="s", utc=True).array
-    for name in ("seconds", "peak_mb"):
-        frame[name] = pd.array(_with_na(columns[name]), dtype="Float64")
-    order = ("status", "attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes")
-    return pd.DataFrame({name: frame[name] for name in order}, index=pd.Index(names, dtype="str"))
+    taken = set(FIXED)
+    for suffix, parts in (
+        ("arg", [_arguments(node, branches) for node, branches in found]),
+        ("out", [_outputs(node, branches, artifact) for node, branches in found]),
+        (
+            "meta",
+            [_spread((node.metadata.get(b, _NOTHING) for b in branches), len(branches)) for node, branches in found],
+        ),
+    ):
+        keys = dict.fromkeys(key for part in parts for key in part)
+        names = {key: f"{key}_{suffix}" if key in taken else key for key in keys}
+        taken.update(names.values())
+        for key, name in names.items():
+            columns[name] = column(
+                _flat(part.get(key) or [ABSENT] * size for part, size in zip(parts, sizes, strict=True))
+            )
+    columns["status"] = text_column(_flat(_statuses(node, branches) for node, branches in found))
+    columns["error"] = text_column(_flat(_errors(node, branches) for node, branches in found))
+    return pd.DataFrame(columns, index=index_of(record, only))
+
+
+def index_of(record: Record, only: Collection[str] | None = None) -> pd.Index:
+    """The names of the rows: of the nodes, and of the branches of each."""
+    import pandas as pd
+
+    nodes = (node for name, node in record.nodes.items() if only is None or name in only)
+    index: pd.Index = pd.Index(_flat(map(_names, nodes)), dtype="str")
+    return index
 
 
 def arguments_of(node: NodeRecord, branch: int) -> dict[str, Any]:
     """A branch's scalar arguments as they were passed, by name."""
-    found: dict[str, Any] = {}
+    return {name: values[0] for name, values in _arguments(node, [branch]).items()}
+
+
+def _flat(parts: Iterable[list[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
+
+
+def _names(node: NodeRecord) -> list[str]:
+    if not node.mapped or node.shape is None:
+        return [node.name(branch) for branch in node.branches()]
+    name, label = node.info.name, node.shape.label
+    return [f"{name}[{label(branch)}]" for branch in node.branches()]
+
+
+def _keys(node: NodeRecord, branches: Sequence[int]) -> list[Any]:
+    if not node.mapped or node.shape is None:
+        return [ABSENT] * len(branches)
+    return [node.shape.key(branch) for branch in branches]
+
+
+def _statuses(node: NodeRecord, branches: Sequence[int]) -> list[str]:
+    if node.shape is None:
+        return [_WORDS[node.status]]
+    return [_WORDS[node.statuses[branch]] for branch in branches]
+
+
+def _errors(node: NodeRecord, branches: Sequence[int]) -> list[Any]:
+    if node.shape is not None and not node.failures:
+        return [ABSENT] * len(branches)
+    failures = map(node.branch_failure, branches)
+    return [failure.line if failure is not None else ABSENT for failure in failures]
+
+
+def _arguments(node: NodeRecord, branches: Sequence[int]) -> Columns:
+    """Scalar arguments as they were passed; one that is no scalar in any branch has no column."""
+    found: Columns = {}
     mapped = 0
     for argument in node.arguments:
         value = argument.value
-        if argument.mapped:
-            position, mapped = mapped, mapped + 1
-            if not isinstance(value, Items) or node.shape is None:
-                continue
-            value = value.values[node.shape.item(position, branch)]
-        if is_scalar(value):
-            found[argument.name] = value
+        if not argument.mapped:
+            if is_scalar(value):
+                found[argument.name] = [value] * len(branches)
+            continue
+        position, mapped = mapped, mapped + 1
+        if not isinstance(value, Items) or node.shape is None:
+            continue
+        item = node.shape.item
+        values = [value.values[item(position, branch)] for branch in branches]
+        if not value.plain:
+            values = [one if is_scalar(one) else ABSENT for one in values]
+        if any(one is not ABSENT for one in values):
+            found[argument.name] = values
     return found
 
 
-def _outputs(node: NodeRecord, branch: int, artifact: MakeArtifact) -> dict[str, Any]:
-    packed = node.outputs[branch] if node.shape is not None else None
-    if packed is None:
+def _outputs(node: NodeRecord, branches: Sequence[int], artifact: MakeArtifact) -> Columns:
+    if node.shape is None:
         return {}
+    packed = [node.outputs[branch] for branch in branches]
+    prefix = short_form(node.info.outputs[0])
+    if len(node.info.outputs) == 1 and all(one is not None and one.startswith(prefix) for one in packed):
+        begin = len(prefix)  # numbers and short texts only, as of many branches that do little
+        values = [pickle.loads(one[begin:]) for one in packed if one is not None]
+        if not any(type(value) is str and len(value) > LONGEST_TEXT for value in values):
+            return {node.info.outputs[0]: values} if values else {}
+    return _spread((_row(one, artifact) if one is not None else _NOTHING for one in packed), len(packed))
+
+
+def _spread(rows: Iterable[Mapping[str, Any]], size: int) -> Columns:
+    """Rows as columns, in the order in which their names first come."""
+    found: Columns = {}
+    for position, row in enumerate(rows):
+        for name, value in row.items():
+            try:
+                found[name][position] = value
+            except KeyError:
+                found[name] = [ABSENT] * size
+                found[name][position] = value
+    return found
+
+
+def _row(packed: bytes, artifact: MakeArtifact) -> dict[str, Any]:
+    """The outputs of one branch as they are shown."""
     outputs = unpack(packed)
     if len(outputs) > 1:
         return {name: _shown(name, stored, artifact) for name, stored in outputs.items()}
@@ -112,7 +165,20 @@ def _outputs(node: NodeRecord, branch: int, artifact: MakeArtifact) -> dict[str,
     fields = _fields(stored)
     if fields is None or len(fields) > MOST_FIELDS:
         return {name: _shown(name, stored, artifact)}
-    return {field: value if is_scalar(value) else artifact(name, stored, field) for field, value in fields.items()}
+    if _NUMBERS.issuperset(map(type, fields.values())):
+        return fields
+    return {
+        field: value if is_scalar(value) else artifact(name, stored, field, _type(value))
+        for field, value in fields.items()
+    }
+
+
+_NOTHING: Mapping[str, Any] = {}
+_NUMBERS = {bool, int, float, type(None)}  # which need no further look
+
+
+def _type(value: Any) -> str:
+    return value.type if isinstance(value, Piece) else type_name(value)
 
 
 def _fields(stored: Stored) -> dict[str, Any] | None:
@@ -131,90 +197,5 @@ def _shown(name: str, stored: Stored, artifact: MakeArtifact) -> Any:
         except Exception:  # noqa: BLE001 (as above)
             value = Piece("")
         if is_scalar(value):
-            return _ABSENT if value is None else value
-    return artifact(name, stored, None)
-
-
-def _profile_row(node: NodeRecord, branch: int) -> dict[str, Any]:
-    row = dict.fromkeys(("attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes"), _ABSENT)
-    row["status"] = node.branch_status(branch).word
-    if node.shape is None:
-        return row
-    row["queued"] = node.queued or _ABSENT
-    if not node.attempts[branch]:
-        return row
-    row["attempts"] = node.attempts[branch]
-    begun, ended = node.begun[branch], node.ended[branch]
-    if not begun:
-        return row
-    row.update(worker=node.workers[branch], start=begun)
-    if ended:
-        row.update(end=ended, seconds=ended - begun)
-    if node.peaks[branch]:
-        row["peak_mb"] = node.peaks[branch] / 1024
-    packed = node.outputs[branch]
-    if packed is not None:
-        row["nbytes"] = sum(stored.nbytes for stored in unpack(packed).values())
-    return row
-
-
-def _branch_column(keys: list[Any]) -> Any:
-    known = [key for key in keys if key is not _ABSENT]
-    if all(type(key) is int for key in known):
-        return _column(keys, integer=True)
-    return _column([key if key is _ABSENT else key_label(key) for key in keys], text=True)
-
-
-def _column(values: list[Any], *, text: bool = False, integer: bool = False) -> Any:
-    """A column with a NumPy dtype where it is complete, one of pandas' nullable ones where it is not."""
-    import pandas as pd
-
-    present = [value for value in values if value is not _ABSENT and value is not None]
-    if text:
-        return (
-            _series(values).array
-            if len(present) == len(values) and values
-            else pd.array(_with_na(values), dtype="string")
-        )
-    if len(present) == len(values) and not (integer and not present):
-        return _series(values).array
-    kinds = {_kind(value) for value in present}
-    if integer or kinds == {"int"}:
-        return pd.array(_with_na(values), dtype="Int64")
-    if kinds and kinds <= {"int", "float"}:
-        return pd.array(_with_na(values), dtype="Float64")
-    if kinds == {"bool"}:
-        return pd.array(_with_na(values), dtype="boolean")
-    if kinds == {"str"}:
-        return pd.array(_with_na(values), dtype="string")
-    inferred = _series(present)
-    if present and inferred.dtype != object:
-        return _series([None if value is _ABSENT else value for value in values]).array
-    return pd.Series(_with_na(values), dtype=object).array
-
-
-def _series(values: list[Any]) -> Any:
-    import pandas as pd
-
-    if any(not is_scalar(value) for value in values):
-        return pd.Series(values, dtype=object)
-    return pd.Series(values)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
-        return "bool"
-    if isinstance(value, str):
-        return "str"
-    package = type(value).__module__
-    if isinstance(value, int) or (package == "numpy" and getattr(value.dtype, "kind", "") in "iu"):
-        return "int"
-    if isinstance(value, float) or (package == "numpy" and getattr(value.dtype, "kind", "") == "f"):
-        return "float"
-    return "other"
-
-
-def _with_na(values: list[Any]) -> list[Any]:
-    import pandas as pd
-
-    return [pd.NA if value is _ABSENT or value is None else value for value in values]
+            return ABSENT if value is None else value
+    return artifact(name, stored, None, None)

@@ -16,6 +16,7 @@ from ..core.seal import Piece, Stored, is_scalar
 INLINE_BYTES = 64 * 1024
 _BUFFER_BYTES = 4096  # a smaller buffer stays in the pickle: a page of its own would cost more than it saves
 _FAST = {type(None), bool, int, float, str}
+_TEXT = {str}
 _SCALAR = 1  # the first byte of the short form; a pickle begins with 0x80
 
 
@@ -78,7 +79,12 @@ def pack_scalar(name: str, value: Any) -> bytes | None:
     if type(value) not in _FAST:
         return None
     body = pickle.dumps(value, 5)
-    return b"%c%b\n%b" % (_SCALAR, name.encode(), body) if len(body) <= INLINE_BYTES else None
+    return short_form(name) + body if len(body) <= INLINE_BYTES else None
+
+
+def short_form(name: str) -> bytes:
+    """What the short form of an output of this name begins with; the value's pickle follows."""
+    return b"%c%b\n" % (_SCALAR, name.encode())
 
 
 def unpack(packed: bytes) -> dict[str, Stored]:
@@ -86,7 +92,10 @@ def unpack(packed: bytes) -> dict[str, Stored]:
     if packed[0] == _SCALAR:
         name, _, body = packed[1:].partition(b"\n")
         return {name.decode(): Stored(type_name(pickle.loads(body)), len(body), digest(body), body)}
-    return {name: Stored(*rest) for name, *rest in pickle.loads(packed)}
+    return {item[0]: _tuple(Stored, item[1:]) for item in pickle.loads(packed)}
+
+
+_tuple = tuple.__new__  # a NamedTuple's own way takes as long as all the rest
 
 
 def scalar(packed: bytes) -> tuple[bool, Any]:
@@ -106,7 +115,7 @@ def type_name(value: Any) -> str:
 def fields_of(value: Any) -> dict[str, Any] | None:
     """The fields of a dict with text keys, a NamedTuple or a dataclass; None for anything else."""
     if type(value) is dict:
-        return value if value and all(type(key) is str for key in value) else None
+        return value if value and _TEXT.issuperset(map(type, value)) else None
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return dict(zip(value._fields, value, strict=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

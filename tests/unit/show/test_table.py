@@ -3,8 +3,9 @@
 import datetime as dt
 import decimal
 import enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -152,6 +153,55 @@ def test_none_as_a_result_is_missing():
 
 def test_whole_numbers_beyond_64_bits_are_kept():
     assert list(of_values(2**70, 1)) == [2**70, 1]
+
+
+def test_whole_numbers_beyond_64_bits_are_kept_in_an_incomplete_column():
+    assert list(of_values(2**70, 1, None)) == [2**70, 1, pd.NA]
+
+
+def test_branches_without_a_value_of_their_own_are_missing_beside_numbers():
+    def body():
+        same.map([1, 2])
+        same.map(["a", "b"], id="texts")
+        same.map([[1], [2]], id="lists")
+
+    table = results(body)
+    assert table["output"].tolist()[:4] == [1, 2, "a", "b"]
+    assert all(isinstance(found, Artifact) for found in table["output"][4:])
+
+
+@pytest.mark.parametrize("kind", ["named tuple", "dataclass"])
+def test_the_fields_of_a_record_are_columns(kind):
+    class Fit(NamedTuple):
+        score: float
+        weights: list
+
+    @dataclass
+    class Told:
+        score: float
+        weights: list
+
+    made = Fit if kind == "named tuple" else Told
+
+    @step
+    def fit(x):
+        return made(x / 2, [x])
+
+    table = results(lambda: fit.map([1, 3]))
+    assert table["score"].tolist() == [0.5, 1.5]
+    assert [found.load() for found in table["weights"]] == [[1], [3]]
+    assert "output" not in table
+
+
+def test_the_artifact_of_a_field_tells_the_fields_type():
+    small, large = results(lambda: same.map([{"a": [1]}, {"a": np.zeros(20_000)}]))["a"]
+    assert (small.type, large.type) == ("list", "numpy.ndarray")
+
+
+def test_a_map_of_many_branches_keeps_its_order_and_its_dtypes():
+    table = results(lambda: same.map(range(3000)))
+    assert table["output"].tolist() == table["x"].tolist() == table["branch"].tolist() == list(range(3000))
+    assert (table["output"].dtype, table["x"].dtype, table["branch"].dtype) == ("int64",) * 3
 
 
 def test_a_nan_result_is_a_value():
@@ -448,6 +498,7 @@ def test_the_profile_has_the_rows_of_the_results(profile):
 
 def test_the_columns_of_the_profile_have_fixed_dtypes(profile):
     assert {name: str(dtype) for name, dtype in profile.dtypes.items() if name != "status"} == {
+        "reason": "string",
         "attempts": "Int64",
         "worker": "Int64",
         "queued": "datetime64[ns, UTC]",
@@ -486,5 +537,5 @@ def test_an_empty_profile_has_its_columns():
         same.map([])
 
     assert list(nothing().profile) == [
-        "status", "attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes",
+        "status", "reason", "attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes",
     ]  # fmt: skip
