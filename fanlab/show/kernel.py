@@ -1,0 +1,196 @@
+"""The live view in a notebook's kernel: a widget while the run goes on, the record when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.events import Event
+from ..core.record import Record
+from ..place import shell
+from .details import branch_details, lanes, names
+from .snapshot import Snapshots
+
+FIRST_SECONDS = 0.1  # a run shorter than this shows its record only, without a flash
+SOON_SECONDS = 0.3  # one that should end within this shows no view either,
+LONGEST_SECONDS = 1.0  # unless it has gone on for so long against all estimates
+EVERY_SECONDS = 0.1  # between snapshots
+ANSWER_SECONDS = 0.25  # between answers to what the page watches
+SHARE = 0.05  # of a run's time, that the view may take
+
+_kept: dict[str, InKernel] = {}  # by pipeline: views of runs that failed, whose page may ask to run them again
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What a view can do with its run."""
+
+    cancel: Callable[[], None]
+    again: Callable[[], object]  # run what has failed once more, here and now
+    workers: Callable[[], int | None]  # how many branches run at once
+
+
+class InKernel:
+    """One display that begins and ends empty, so that a saved notebook holds the record only.
+
+    Everything is sent from the thread that runs the cell, and only when it is asked to `pulse`: a kernel's output
+    belongs to the cell whose thread sends it. What the page says comes in a thread of its own (a subshell).
+    """
+
+    def __init__(self, record: Record, controls: Controls, bundle: Callable[[Record], dict[str, str]]) -> None:
+        from IPython.display import display
+
+        self._record, self._controls, self._bundle = record, controls, bundle
+        self._snapshots = Snapshots(record)
+        self._display: Any = display
+        self._begun = time.monotonic()
+        self._context, self._parent = contextvars.copy_context(), getattr(shell(), "parent_header", {})
+        self._widget: Any = None
+        self._graph: dict[str, Any] = {}
+        self._changed = True
+        self._next = self._next_answer = 0.0
+        self._page = self._again = False  # whether a page has been heard of, and whether it wants another run
+        self._watched: dict[str, Any] = {}
+        self._answered: dict[str, Any] = {}
+        self._broken = False
+        self._handle = display({}, raw=True, display_id=True)
+
+    def see(self, event: Event) -> None:
+        """Note that the next snapshot differs from the last."""
+        self._changed = True
+
+    def pulse(self) -> None:
+        """Show how the run stands, if it is time."""
+        now = time.monotonic()
+        if now < self._next or now - self._begun < FIRST_SECONDS or self._broken:
+            return
+        try:
+            if self._widget is not None:
+                self._send(now)
+            elif self._worthwhile(now):
+                self._open()
+        except Exception:  # noqa: BLE001 (a run that cannot draw still runs, and shows its record)
+            self._broken = True
+        spent = time.monotonic() - now
+        self._next = now + max(EVERY_SECONDS, spent / SHARE)
+
+    def close(self) -> None:
+        """Empty the display and show the record; keep the widget where a page may ask to run again."""
+        with contextlib.suppress(Exception):
+            kept = _kept.pop(self._record.pipeline, None)
+            if kept is not None:
+                kept._leave()
+        if self._widget is not None:
+            with contextlib.suppress(Exception):
+                self._end()
+        self._handle.update({}, raw=True)
+        self._display(self._bundle(self._record), raw=True)
+
+    # sending
+
+    def _worthwhile(self, now: float) -> bool:
+        """Whether the run goes on for long enough to be looked at."""
+        if not self._record.id:
+            return False
+        left = self._state()["left"]
+        return left is None or left > SOON_SECONDS or now - self._begun > LONGEST_SECONDS
+
+    def _open(self) -> None:
+        from .widget import PipelineWidget
+
+        self._graph = self._snapshots.graph()
+        self._widget = PipelineWidget(self._graph, self._state(), self._hear)
+        self._handle.update(self._widget.bundle, raw=True)
+        self._changed = False
+
+    def _send(self, now: float) -> None:
+        if self._changed:
+            self._changed = False
+            graph = self._snapshots.graph()
+            if graph != self._graph:
+                self._widget.graph = self._graph = graph
+            self._widget.state = self._state()
+        if now >= self._next_answer and self._watched:
+            self._answer()
+            self._next_answer = now + max(ANSWER_SECONDS, (time.monotonic() - now) / SHARE)
+
+    def _state(self) -> dict[str, Any]:
+        return self._snapshots.state(time.time(), self._controls.workers())
+
+    def _end(self) -> None:
+        """The last snapshot, and then the widget goes, unless its page may have a use for it."""
+        self._widget.state = self._state()
+        if self._page and self._record.status in ("failed", "cancelled") and self._state()["failed"]:
+            self._answer()
+            self._widget.phase = "ended"
+            _kept[self._record.pipeline] = self
+            if self._again:
+                self._run_again()
+        else:
+            self._widget.close()
+
+    def _leave(self) -> None:
+        """Another run has taken the place of this one."""
+        self._widget.send({"kind": "gone"})
+        self._widget.close()
+
+    # hearing, in a thread of the kernel's
+
+    def _hear(self, content: dict[str, Any]) -> None:
+        match content:
+            case {"kind": "hello"}:
+                self._page = True
+            case {"kind": "cancel"} if self._widget.phase == "running":
+                self._widget.phase = "cancelling"
+                self._controls.cancel()
+            case {"kind": "again"}:
+                self._again = bool(content.get("wanted", True))
+                if self._widget.phase == "ended":
+                    self._run_again()
+            case {"kind": "watch"}:
+                self._watched = content
+                self._answered.pop("names", None)
+                if self._widget.phase == "ended":  # nobody pulses any more
+                    self._answer()
+            case _:
+                pass
+
+    def _answer(self) -> None:
+        """Send what is watched and has changed since it was last sent."""
+        watched, nodes = self._watched, list(self._record.nodes.values())
+        answers: dict[str, Any] = {}
+        match watched.get("branch"):
+            case [int(number), int(branch)] if 0 <= number < len(nodes) and branch >= 0:
+                answers["branch"] = {"node": number, "branch": branch, **branch_details(nodes[number], branch)}
+        match watched.get("names"):
+            case [int(number), int(start)] if 0 <= number < len(nodes):
+                answers["names"] = {"node": number, "start": start, "names": names(nodes[number], start)}
+        if watched.get("timeline"):
+            answers["timeline"] = lanes(self._record, time.time())
+        for kind, answer in answers.items():
+            if self._answered.get(kind) != answer:
+                self._answered[kind] = answer
+                self._widget.send({"kind": kind, **answer})
+
+    def _run_again(self) -> None:
+        """Have the failed branches run once more in the kernel's main thread, with the cell's output for its own."""
+        ip = shell()
+        loop = getattr(getattr(ip, "kernel", None), "io_loop", None)
+        if loop is None:
+            return
+        self._widget.phase = "rerunning"
+        context = self._context.copy()
+
+        def work() -> None:
+            ip.set_parent(self._parent)
+            ip.display_pub.clear_output(wait=True)
+            try:
+                self._controls.again()
+            except (Exception, KeyboardInterrupt):  # noqa: BLE001 (told as a cell's own error is)
+                ip.showtraceback()
+
+        loop.add_callback(context.run, work)
