@@ -79,9 +79,9 @@ class Runner:
         self._make_executor = executor
 
     @property
-    def workers(self) -> int | None:
-        """How many branches run at once; None before it begins."""
-        return self._executor.slots if self._executor is not None else None
+    def workers(self) -> int:
+        """How many branches run at once, from its beginning on."""
+        return self._course.executor.slots
 
     def cancel(self) -> None:
         """Ask for the run's end, from any thread."""

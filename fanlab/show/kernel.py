@@ -19,8 +19,9 @@ FIRST_SECONDS = 0.1  # a run shorter than this shows its record only, without a 
 SOON_SECONDS = 0.3  # one that should end within this shows no view either,
 LONGEST_SECONDS = 1.0  # unless it has gone on for so long against all estimates
 EVERY_SECONDS = 0.1  # between snapshots
+SELDOM_SECONDS = 1.0  # between those that take long to make
 ANSWER_SECONDS = 0.25  # between answers to what the page watches
-SHARE = 0.05  # of a run's time, that the view may take
+SHARE = 0.05  # of a run's time that the view may take
 
 _kept: dict[str, InKernel] = {}  # by pipeline: views of runs that failed, whose page may ask to run them again
 
@@ -31,7 +32,7 @@ class Controls:
 
     cancel: Callable[[], None]
     again: Callable[[], object]  # run what has failed once more, here and now
-    workers: Callable[[], int | None]  # how many branches run at once
+    workers: Callable[[], int]  # how many branches run at once
 
 
 class InKernel:
@@ -73,10 +74,10 @@ class InKernel:
                 self._send(now)
             elif self._worthwhile(now):
                 self._open()
+                now = time.monotonic()  # what it takes to begin does not put off the next
         except Exception:  # noqa: BLE001 (a run that cannot draw still runs, and shows its record)
             self._broken = True
-        spent = time.monotonic() - now
-        self._next = now + max(EVERY_SECONDS, spent / SHARE)
+        self._next = now + min(max(EVERY_SECONDS, (time.monotonic() - now) / SHARE), SELDOM_SECONDS)
 
     def close(self) -> None:
         """Empty the display and show the record; keep the widget where a page may ask to run again."""

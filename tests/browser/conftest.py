@@ -1,0 +1,199 @@
+"""A real JupyterLab and a real Chromium: notebooks are opened, run and looked at as a person does."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+SHOTS = Path(__file__).parent / "shots"
+ROOT = Path(__file__).parents[2]
+SECONDS = 60  # for whatever is waited for: machines are slow when much is tested at once
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Server:
+    """A Jupyter server of its own: no configuration of the machine reaches it."""
+
+    def __init__(self, base, command, python=sys.executable, env=None):
+        self.root = base / "root"
+        self.root.mkdir(parents=True)
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._log = base / "server.log"
+        settings = base / "settings" / "@jupyterlab" / "apputils-extension"
+        settings.mkdir(parents=True)
+        (settings / "notification.jupyterlab-settings").write_text(
+            json.dumps({"fetchNews": "false", "checkForUpdates": False})
+        )
+        clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+        clean |= {
+            "JUPYTER_CONFIG_DIR": str(base / "config"),
+            "JUPYTER_DATA_DIR": str(base / "data"),
+            "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+            "IPYTHONDIR": str(base / "ipython"),
+            "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
+            **(env or {}),
+        }
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [python, "-m", *(part.format(port=self.url.rpartition(":")[2], root=self.root) for part in command)],
+                env=clean,
+                cwd=self.root,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait()
+
+    def _wait(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        limit = time.monotonic() + SECONDS
+        while True:
+            try:
+                opener.open(f"{self.url}/api/status", timeout=5).read()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > limit:
+                    pytest.fail(f"the server has not come up:\n{self._log.read_text()[-3000:]}")
+                time.sleep(0.1)
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+JUPYTER = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
+           "--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("lab"), ["jupyterlab", *JUPYTER])
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    SHOTS.mkdir(exist_ok=True)
+    arguments = ["--no-proxy-server", "--disable-dev-shm-usage"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        yield found
+        found.close()
+
+
+class Notebook:
+    """A notebook that is open in a page."""
+
+    def __init__(self, page, path):
+        self.page, self.path = page, path
+
+    def run(self):
+        """Run all cells, and do not wait for them."""
+        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def command(self, name, arguments=None):
+        """One of JupyterLab's commands, to its end."""
+        self.page.evaluate(
+            "([name, args]) => jupyterapp.commands.execute(name, args).then(() => 1)", [name, arguments or {}]
+        )
+
+    def run_to_end(self):
+        self.run()
+        self.wait_idle()
+
+    def begin(self):
+        """Run all cells and return when the live view is there."""
+        self.run()
+        self.page.wait_for_selector(".fanlab .fl-node")
+
+    def prompts(self):
+        return self.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+
+    def wait_idle(self):
+        """Wait until no cell waits or runs."""
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /\\[\\d+\\]/.test(e.innerText))"
+        )
+
+    def wait_done(self, node, least):
+        """Wait until so many branches of a node are done; the kernel is busy then."""
+        self.page.wait_for_function(
+            "([node, least]) => +document.querySelector(`.fl-node[data-node='${node}']`)?.dataset.done >= least",
+            arg=[node, least],
+        )
+
+    def shoot(self, name):
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+
+    def output(self, cell=0):
+        return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea").first
+
+    def saved(self):
+        """Save it, and read the file."""
+        self.command("docmanager:save")
+        return nbformat.read(self.path, 4)
+
+    def cell(self, code):
+        """Run code in the same kernel, beside the notebook, and return what it prints."""
+        return self.page.evaluate(
+            """code => new Promise(done => {
+                let text = "";
+                const future = jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code});
+                future.onIOPub = message => { text += message.content.text ?? message.content.evalue ?? ""; };
+                future.done.then(() => done(text));
+            })""",
+            code,
+        )
+
+
+def write_notebook(path, cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip("\n")) for code in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def open_notebook(lab, browser, request):
+    """Open a notebook with these cells, or one that is there. With `kernel=False` none is started for it."""
+    pages = []
+
+    def open_notebook(cells=(), name=None, kernel=True, server=lab, **options):
+        path = server.root / (name or f"{request.node.originalname}.ipynb")
+        if cells:
+            write_notebook(path, ["%load_ext fanlab", *cells])
+        page = browser.new_page(viewport={"width": 1180, "height": 860}, **options)
+        page.set_default_timeout(SECONDS * 1000)
+        page.goto(f"{server.url}/doc/tree/{path.name}")
+        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.isReady")
+        if kernel:
+            page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
+        pages.append(page)
+        return Notebook(page, path)
+
+    yield open_notebook
+    for page in pages:
+        page.evaluate("window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.().then(() => 1)")
+        page.close()
