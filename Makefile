@@ -15,8 +15,9 @@ demo: ## run the quickstart notebook without a browser; its page is demo-output/
 
 test: ## run all tests, then compare the notebooks' outputs with a cold and a warm store
 	@scripts/environment.sh dev
-	$(RUN) pytest -n auto -m "not kernel" fanlab tests
+	$(RUN) pytest -n auto -m "not kernel and not browser" fanlab tests
 	$(RUN) pytest -m kernel tests
+	$(RUN) pytest -m browser tests/browser
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
 	$(RUN) pytest --nbval notebooks && $(RUN) pytest --nbval notebooks
 

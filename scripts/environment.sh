@@ -40,6 +40,9 @@ if [ ! -e .venv ]; then
         { say "$python cannot make virtual environments: install the package python3-venv"; exit 1; }
     "$python" -m venv .venv
 fi
+if [ "$extra" = dev ] && ! command -v chromium >/dev/null; then
+    apt_install chromium || say "the browser chromium is not here and could not be installed: tests that look at pages will fail"
+fi
 if [ "$extra" = dev ] && ! command -v dot >/dev/null; then
     apt_install graphviz || say "the program dot is not here and could not be installed: tests that draw with it will fail"
 fi

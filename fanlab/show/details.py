@@ -111,11 +111,13 @@ def _error(failure: Failure) -> dict[str, Any]:
 
 def _frame(frame: Frame) -> dict[str, Any]:
     around = range(max(frame.line - AROUND, 1), frame.line + AROUND + 1)
-    lines = [[number, harmless(linecache.getline(frame.file, number).rstrip("\n"), 200)] for number in around]
-    while lines and not lines[-1][1] and lines[-1][0] > frame.line:
+    lines: list[tuple[int, str]] = [
+        (number, harmless(linecache.getline(frame.file, number).rstrip("\n"), 200)) for number in around
+    ]
+    while lines and not lines[-1][1]:
         lines.pop()
-    if not any(text for _, text in lines):
-        lines = [[frame.line, harmless(frame.text, 200)]]
+    if not lines:
+        lines = [(frame.line, harmless(frame.text, 200))]
     return {
         "place": harmless(f"{file_label(frame.file)}, line {frame.line}", 200),
         "function": harmless(frame.function, 80),

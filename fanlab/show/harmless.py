@@ -12,12 +12,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def harmless(text: str, most: int) -> str:
-    """The text without terminal codes; control and direction characters by number; cut to `most`, which it says.
+    r"""The text without terminal codes; control and direction characters by number; cut to `most`, which it says.
 
-    >>> harmless("\\x1b[31mred\\x1b[0m", 80)
+    >>> harmless("\x1b[31mred\x1b[0m", 80)
     'red'
-    >>> harmless("a\\x00b", 80)
-    'a\\\\x00b'
+    >>> harmless("a\x00b", 80)
+    'a\\x00b'
     >>> harmless("x" * 1000, 5)
     'xxxxx… (1,000 characters)'
     """

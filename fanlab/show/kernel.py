@@ -60,7 +60,7 @@ class InKernel:
         self._broken = False
         self._handle = display({}, raw=True, display_id=True)
 
-    def see(self, event: Event) -> None:
+    def see(self, event: Event) -> None:  # noqa: ARG002 (any event will do)
         """Note that the next snapshot differs from the last."""
         self._changed = True
 

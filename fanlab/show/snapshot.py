@@ -88,7 +88,7 @@ class Snapshots:
         return tuple(tuple(numbers[name] for name in node.info.needs if name in numbers) for node in nodes)
 
     def _failures(self) -> list[list[Any]]:
-        found = []
+        found: list[list[Any]] = []
         for number, node in enumerate(self._record.nodes.values()):
             if node.failure is None and not node.failures:
                 continue
@@ -136,8 +136,9 @@ class _Told:
         """[number of branches, their letters, begun, ended, share done of a single call]."""
         if node.shape is None:
             return [None, LETTERS[node.status], 0, 0, None]
-        if self._last != node.statuses:
-            self._last = bytes(node.statuses)
+        statuses = bytes(node.statuses)
+        if self._last != statuses:
+            self._last = statuses
             self._look(node)
         return [node.shape.size, self.cells, self.begun, self.ended, _share(node)]
 

@@ -14,7 +14,7 @@ _HERE = pathlib.Path(__file__).parent
 Heard = Callable[[dict[str, Any]], None]
 
 
-class PipelineWidget(anywidget.AnyWidget):  # type: ignore[misc]
+class PipelineWidget(anywidget.AnyWidget):
     """A graph that is sent when it changes, a state that is sent whole, and messages for what is asked for."""
 
     _esm = _HERE / "widget.js"

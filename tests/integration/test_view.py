@@ -1,0 +1,100 @@
+"""The live view in a real kernel: what is sent, and what stays in the saved notebook."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+STEPS = """
+import time
+from fanlab import step
+
+@step
+def wait(n, seconds=0.0):
+    time.sleep(seconds)
+    if n == 13:
+        raise ValueError("unlucky")
+    return n
+"""
+SLOW = "%%pipeline sweep -j 2\nwait.map(range(12), seconds=0.1)"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Watcher:
+    """Everything that a cell makes the kernel send."""
+
+    def __init__(self, notebook, code):
+        request = notebook.begin(code)
+        self.messages = []
+        while True:
+            message = notebook.client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            self.messages.append(message)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return
+
+    def of(self, kind):
+        return [message["content"] for message in self.messages if message["msg_type"] == kind]
+
+    def states(self):
+        """The states that were sent of a widget, the first with it."""
+        sent = [content["data"] for content in self.of("comm_open") + self.of("comm_msg")]
+        return [data["state"]["state"] for data in sent if "state" in data.get("state", {})]
+
+
+@pytest.fixture
+def notebook(new_notebook):
+    return new_notebook(STEPS)
+
+
+def test_the_live_output_holds_the_view_alone_and_is_emptied_before_the_record(notebook):
+    watcher = Watcher(notebook, SLOW)
+    shown = [content["data"] for content in watcher.of("update_display_data")]
+    assert [list(data) for data in shown] == [[VIEW], []]
+    assert sorted(watcher.of("display_data")[-1]["data"]) == ["text/html", "text/plain"]
+
+
+def test_the_states_lead_from_the_first_to_the_last(notebook):
+    states = Watcher(notebook, SLOW).states()
+    assert len(states) > 3
+    assert states[-1]["nodes"][0][:2] == [12, "d12"]
+    assert states[-1]["status"] == "completed"
+
+
+def test_a_short_run_shows_its_record_only(notebook):
+    notebook.run("%%pipeline warm -j 2\nwait.map(range(2))")
+    watcher = Watcher(notebook, "%%pipeline sweep -j 2\nwait.map(range(2))")
+    assert watcher.of("comm_open") == []
+    assert len(watcher.of("display_data")) == 2
+
+
+def test_the_widget_of_a_completed_run_is_closed(notebook):
+    assert len(Watcher(notebook, SLOW).of("comm_close")) >= 1
+
+
+def test_a_failed_run_that_no_page_has_looked_at_leaves_no_widget(notebook):
+    watcher = Watcher(notebook, "%%pipeline sweep -j 2\nwait.map(range(10, 16), seconds=0.2)")
+    assert len(watcher.of("comm_close")) >= 1
+    assert watcher.of("error")[0]["ename"] == "PipelineError"
+
+
+def test_a_view_that_cannot_be_drawn_costs_no_run(notebook):
+    notebook.run("import fanlab.show.snapshot as s\ns.Snapshots.graph = lambda self: 1 / 0")
+    watcher = Watcher(notebook, SLOW)
+    assert watcher.of("error") == []
+    assert "12 of 12 completed" in watcher.of("display_data")[-1]["data"]["text/plain"]
+
+
+def test_the_page_may_say_in_which_shell_it_is_heard(notebook):
+    notebook.run("from fanlab.show.widget import PipelineWidget\nview = PipelineWidget({}, {}, print)")
+    assert notebook.value("view.comm._reply_subshell_for is None") == "True"
+    notebook.run("from ipykernel.comm.comm import BaseComm\nimport ipykernel")
+    # What the view takes away is there in the kernels that need it, under this name.
+    assert notebook.value("ipykernel.version_info < (7, 4) or hasattr(BaseComm, '_reply_subshell_for')") == "True"
+
+
+def test_snapshots_are_small_and_whole(notebook):
+    states = Watcher(notebook, SLOW).states()
+    assert all(len(json.dumps(state)) < 1_000 and state["nodes"][0][0] == 12 for state in states)
