@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs lab notebook bench bench-peers clean
+.PHONY: help demo test lint docs binder-pins lab notebook bench bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -32,6 +32,10 @@ docs: ## build the documentation to site/, with warnings as errors
 	@scripts/environment.sh docs
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 	@echo "the documentation is in site/index.html"
+
+binder-pins: ## choose the versions of the Binder image anew
+	@scripts/environment.sh binder
+	.venv/bin/python scripts/binder_pins.py
 
 bench: ## measure fanlab against joblib; writes benchmarks/results
 	@scripts/environment.sh dev
