@@ -65,7 +65,7 @@ def test_what_fanlab_needs_is_pinned_or_in_the_base_image():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["notebooks"], *extras["demo"], *extras["run"]]
+    needed = [*project["dependencies"], *extras["notebooks"], *extras["demo"], *extras["run"], *extras["sql"]]
     names = {re.match(r"[\w-]+", text)[0].replace("_", "-").lower() for text in needed} - {"fanlab"}
     pinned = {line.partition("==")[0].lower() for line in REQUIREMENTS[1:-1]}
     base = {name.replace("_", "-").lower() for name in base_versions("3.11")}
