@@ -26,13 +26,14 @@ _VALUES = (
 
 
 class Stored(NamedTuple):
-    """A value that is kept: its bytes where they are few, else the hash of an artifact file."""
+    """A value that is kept: its bytes where they are few, else the digest of an artifact file."""
 
     type: str
     nbytes: int
-    hash: str
+    hash: str  # of the value's content: equal values have one, whatever bytes they are kept as
     inline: bytes | None
     fields: tuple[tuple[str, Any], ...] = ()  # of a dict, NamedTuple or dataclass in a file: scalars, else Piece
+    digest: str = ""  # of the bytes in its file, which is named by it; "" where that is the hash
 
 
 class Piece(NamedTuple):

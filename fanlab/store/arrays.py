@@ -13,7 +13,9 @@ _CHUNK = 8 << 20  # bytes of an array that is not in C order: so much of it is c
 
 
 def _array(value: Any, token: Token) -> bytes:
-    """A NumPy array: dtype, shape, and its items in C order, whatever order they lie in memory in."""
+    """A NumPy array: dtype, shape, and its items in C order, whatever order they and their bytes lie in memory in."""
+    if not value.dtype.isnative:  # NumPy's own pickles turn them around
+        value = value.astype(value.dtype.newbyteorder("="))
     dtype = value.dtype
     head = f"{dtype.str} {value.shape} ".encode()
     if dtype.names is not None:  # there may be anything between its fields

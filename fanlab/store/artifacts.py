@@ -11,6 +11,7 @@ from typing import Any
 from ..core.seal import Packed, Stored
 from ..errors import NotFound, StoreError, listed
 from . import codecs
+from .hashes import hash_value
 
 _MAGIC = b"fanlab1\n"
 _CHUNK = 8 << 20  # bytes at a write: more is not faster, and one write takes at most 2 GiB
@@ -30,12 +31,12 @@ class Artifacts:
         """Keep a value; a large one becomes a file. Raises what pickling raises, and StoreError for a full disk."""
         body, buffers = codecs.dump(value)
         nbytes = len(body) + sum(buffer.nbytes for buffer in buffers)
-        found = codecs.digest(body, buffers)
         kind = codecs.type_name(value)
         if not buffers and nbytes <= codecs.INLINE_BYTES:
-            return Stored(kind, nbytes, found, body)
+            return Stored(kind, nbytes, _hash(value) or codecs.digest(body), body)
+        found = codecs.digest(body, buffers)
         self._write(found, body, buffers, name or kind)
-        return Stored(kind, nbytes, found, None, codecs.summary(value))
+        return Stored(kind, nbytes, _hash(value) or found, None, codecs.summary(value), found)
 
     def get(self, stored: Stored) -> Any:
         """The value, anew at each call: changing it in place changes no other. Raises StoreError if it is damaged."""
@@ -59,7 +60,7 @@ class Artifacts:
 
     def path(self, stored: Stored) -> str | None:
         """The file of a value, None for one that is kept in the database."""
-        return None if stored.inline is not None else self._path(stored.hash)
+        return None if stored.inline is not None else self._path(stored.digest or stored.hash)
 
     def _path(self, digest: str) -> str:
         return os.path.join(self._root, digest[:2], digest[2:])
@@ -93,7 +94,7 @@ class Artifacts:
             f"the stored {stored.type} {stored.hash[:8]} is missing or damaged", do="run its step again to make it anew"
         )
         try:
-            with open(self._path(stored.hash), "rb") as file:
+            with open(self._path(stored.digest or stored.hash), "rb") as file:
                 view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
         except (OSError, ValueError) as error:
             raise damaged from error
@@ -101,11 +102,20 @@ class Artifacts:
             body, buffers = _parts(view)
         except (ValueError, struct.error) as error:
             raise damaged from error
-        if stored.hash not in self._checked:
-            if codecs.digest(body, buffers) != stored.hash:
+        named = stored.digest or stored.hash
+        if named not in self._checked:
+            if codecs.digest(body, buffers) != named:
                 raise damaged
-            self._checked.add(stored.hash)
+            self._checked.add(named)
         return body, buffers
+
+
+def _hash(value: Any) -> str | None:
+    """The hash of a value's content; None where it has none, and is what its bytes are."""
+    try:
+        return hash_value(value)
+    except Exception:  # noqa: BLE001 (a value's own code is asked what it consists of)
+        return None
 
 
 def _write_all(file: Any, view: memoryview) -> None:

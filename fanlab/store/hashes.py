@@ -49,11 +49,12 @@ def hash_value(value: Any, code: Code | None = None) -> str:
     """The hash of a value's content, 32 hexadecimal digits. Raises Unhashable for one that has none.
 
     `code` tells the functions and classes in it, where somebody else keeps account of them; else they count
-    by the key of their code.
+    by the key of their code. A value that travels has its dicts in an order that a step can see, which counts;
+    what code refers to is equal if it is equal in Python.
     """
     if type(value) in _FAST:
         return xxhash.xxh3_128_hexdigest(pickle.dumps(value, 5))
-    return xxhash.xxh3_128_hexdigest(_Hashing(code or _keyed).token(value))
+    return xxhash.xxh3_128_hexdigest(_Hashing(code or _keyed, ordered=code is None).token(value))
 
 
 def _keyed(thing: Any) -> str | None:
@@ -73,13 +74,13 @@ def _keyed(thing: Any) -> str | None:
 class _Hashing:
     """Makes tokens of a value and of all in it: bytes that are equal for equal content only."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, *, ordered: bool = False) -> None:
         self._code = code
         self._open: dict[int, int] = {}  # containers that are being told, by how deep they are
         self._reached = sys.maxsize  # how far up something has referred to what is being told
         self._done: dict[int, tuple[Any, bytes]] = {}  # of objects, which are kept so that their ids stay theirs
         self._kinds: dict[type, Callable[[Any], bytes]] = {
-            list: self._row, tuple: self._row, dict: self._mapping, set: self._set, frozenset: self._set,
+            list: self._row, tuple: self._row, dict: self._ordered if ordered else self._mapping, set: self._set, frozenset: self._set,
             bytearray: bytes, OrderedDict: self._ordered, MappingProxyType: self._mapping,
         }  # fmt: skip
 
@@ -169,9 +170,18 @@ class _Hashing:
         if isinstance(reduced, str):
             return f"global {kind.__module__}.{reduced}".encode()
         make, args, state, items, pairs = [*reduced, None, None, None][:5]
-        rest = (args, state, None if items is None else list(items), None if pairs is None else dict(pairs))
-        parts = [self._class(kind), self._class(make), *map(self.token, rest)]
+        parts = [self._class(kind), self._class(make), self.token(args), self._state(state)]
+        parts += [
+            self.token(None if items is None else list(items)),
+            self.token(None if pairs is None else dict(pairs)),
+        ]
         return b"".join(parts)
+
+    def _state(self, state: Any) -> bytes:
+        """An object's attributes, in whatever order they have been set."""
+        if type(state) is tuple and len(state) == 2:  # of a class with slots
+            return b"".join(map(self._state, state))
+        return self._mapping(state) if type(state) is dict else self.token(state)
 
 
 def _plain(kind: type, value: Any) -> bytes:
