@@ -58,7 +58,7 @@ def _masked_array(value: Any, token: Token) -> bytes:
 
 
 def _scalar(value: Any, token: Token) -> bytes:
-    return token(_base(value))
+    return _array(_base(value), token)
 
 
 def _dtype(value: Any, token: Token) -> bytes:
@@ -103,8 +103,26 @@ def _masked(value: Any, token: Token) -> bytes:
 
 
 def _texts(value: Any, token: Token) -> bytes:
-    """Texts with missing ones, however they are kept."""
+    """Texts with missing ones, kept as Python's own."""
     return token(repr(value.dtype)) + token(value.to_numpy(object, na_value=None).tolist())
+
+
+def _arrow_backed(value: Any, token: Token) -> bytes:
+    return token(repr(value.dtype)) + token(value.__arrow_array__())
+
+
+def _arrow_array(value: Any, _: Token) -> bytes:
+    """A column of Arrow's, as it is written: without what lies before and behind it in memory."""
+    arrow = sys.modules["pyarrow"]
+    column = value.combine_chunks() if hasattr(value, "combine_chunks") else value
+    chunks = column.chunks if hasattr(column, "chunks") else [column]  # none where there is too much for one
+    head = f"{value.type} {len(value)} ".encode()
+    written = (arrow.record_batch([chunk], ["column"]).serialize() for chunk in chunks if len(chunk))
+    return head + b"".join(map(xxhash.xxh3_128_digest, written))
+
+
+def _arrow_table(value: Any, token: Token) -> bytes:
+    return token(str(value.schema)) + b"".join(map(token, value.columns))
 
 
 TELL: dict[str, Callable[[Any, Token], bytes]] = {
@@ -113,6 +131,10 @@ TELL: dict[str, Callable[[Any, Token], bytes]] = {
     "numpy.ma.core.MaskedArray": _masked_array,
     "numpy.generic": _scalar,
     "numpy.dtype": _dtype,
+    "pyarrow.lib.Array": _arrow_array,
+    "pyarrow.lib.ChunkedArray": _arrow_array,
+    "pyarrow.lib.RecordBatch": _arrow_table,
+    "pyarrow.lib.Table": _arrow_table,
 }
 _PANDAS = {  # by class, with the modules that pandas 2 and pandas 3 say that it is in
     _frame: "DataFrame core.frame.DataFrame",
@@ -123,7 +145,8 @@ _PANDAS = {  # by class, with the modules that pandas 2 and pandas 3 say that it
     _categories: "Categorical core.arrays.categorical.Categorical",
     _extension: "arrays.NumpyExtensionArray core.arrays.numpy_.NumpyExtensionArray",
     _masked: "core.arrays.masked.BaseMaskedArray",
-    _texts: "core.arrays.string_.BaseStringArray arrays.StringArray core.arrays.string_.StringArray "
+    _arrow_backed: "arrays.ArrowExtensionArray core.arrays.arrow.array.ArrowExtensionArray "
     "arrays.ArrowStringArray core.arrays.string_arrow.ArrowStringArray",
+    _texts: "arrays.StringArray core.arrays.string_.StringArray",
 }
 TELL.update({f"pandas.{name}": told for told, names in _PANDAS.items() for name in names.split()})

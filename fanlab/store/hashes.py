@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copyreg
+import datetime as dt
+import decimal
 import enum
 import io
 import pathlib
@@ -20,15 +22,19 @@ from ..core import origin
 from ..core.code_key import code_key
 from ..core.code_token import outline
 from ..errors import Unhashable
-from .arrays import TELL
+from .arrays import TELL, Token
 
 Code = Callable[[Any], str | None]  # tells functions, classes and modules; None for anything else
 
 _FAST = {type(None), bool, int, float, str}
 _PLAIN = {*_FAST, complex, bytes}
-_SHORT = 16  # items of a list that are told one by one; more of them faster at once
+_LEAVES = {*_PLAIN, dt.date, dt.datetime, dt.timedelta, decimal.Decimal}  # whose pickles are equal for equal ones
+_DEEP = 3  # how far rows within rows are looked into to tell them at once
+_KINDS_KEPT = 1024
+_DIGITS = 10**4000  # of a number that Python writes
 _LONG = 1024  # bytes that are hashed before they are passed on
 _registered: dict[type, Callable[[Any], Any]] = {}
+_tellers: dict[type, Callable[[Any, Token], bytes] | None] = {}  # what tells the values of a class, once looked for
 
 
 def register_hash(kind: type, function: Callable[[Any], Any]) -> None:
@@ -43,6 +49,7 @@ def register_hash(kind: type, function: Callable[[Any], Any]) -> None:
     if not isinstance(kind, type) or not callable(function):
         raise TypeError("register_hash takes a class and a function of one of its values")
     _registered[kind] = function
+    _tellers.clear()
 
 
 def hash_value(value: Any, code: Code | None = None) -> str:
@@ -79,15 +86,17 @@ class _Hashing:
         self._open: dict[int, int] = {}  # containers that are being told, by how deep they are
         self._reached = sys.maxsize  # how far up something has referred to what is being told
         self._done: dict[int, tuple[Any, bytes]] = {}  # of objects, which are kept so that their ids stay theirs
+        self._rows = {list, tuple, dict} if ordered else {list, tuple}
         self._kinds: dict[type, Callable[[Any], bytes]] = {
-            list: self._row, tuple: self._row, dict: self._ordered if ordered else self._mapping, set: self._set, frozenset: self._set,
-            bytearray: bytes, OrderedDict: self._ordered, MappingProxyType: self._mapping,
+            list: self._row, tuple: self._row, dict: self._ordered if ordered else self._mapping,
+            OrderedDict: self._ordered, set: self._set, frozenset: self._set, MappingProxyType: self._mapping,
+            bytearray: bytes,
         }  # fmt: skip
 
     def token(self, value: Any) -> bytes:
         """The bytes that stand for a value."""
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in _LEAVES:
             return _plain(kind, value)
         known = self._done.get(id(value))
         if known is not None:
@@ -115,9 +124,19 @@ class _Hashing:
         return token
 
     def _row(self, value: Any) -> bytes:
-        if len(value) > _SHORT and set(map(type, value)) <= _PLAIN:
+        if self._at_once(value, _DEEP):
             return _pickled(value)
         return b"".join([b"%d;" % len(value), *map(self.token, value)])
+
+    def _at_once(self, value: Any, depth: int) -> bool:
+        """Whether a row holds nothing but plain values, and rows and dicts of them."""
+        items = (*value, *value.values()) if type(value) is dict else value
+        inner = set(map(type, items)) - _LEAVES
+        if not inner:
+            return True
+        if not depth or not inner <= self._rows:
+            return False
+        return all(self._at_once(item, depth - 1) for item in items if type(item) not in _LEAVES)
 
     def _mapping(self, value: dict[Any, Any]) -> bytes:
         """A dict's items by key: dicts are equal whatever order they were made in."""
@@ -134,16 +153,13 @@ class _Hashing:
 
     def _rank(self, item: Any) -> bytes:
         """What items that have no order are sorted by: their content, told without numbering what is in them."""
-        return _plain(type(item), item) if type(item) in _PLAIN else _Hashing(outline).token(item)
+        return _plain(type(item), item) if type(item) in _LEAVES else _Hashing(outline).token(item)
 
     def _object(self, kind: type, value: Any) -> bytes:
         """Anything else: as registered, as libraries' data are told, as code, or by what it is pickled as."""
-        for known in kind.__mro__:
-            if known in _registered:
-                return b"registered " + self._class(kind) + self.token(_registered[known](value))
-            told = TELL.get(f"{known.__module__}.{known.__qualname__}")
-            if told is not None:
-                return self._class(kind) + told(value, self.token)
+        told = _tellers[kind] if kind in _tellers else _teller(kind)
+        if told is not None:
+            return self._class(kind) + told(value, self.token)
         token = self._code(value)
         if token is not None:
             return b"code " + token.encode("utf-8", "surrogatepass")
@@ -184,6 +200,24 @@ class _Hashing:
         return self._mapping(state) if type(state) is dict else self.token(state)
 
 
+def _teller(kind: type) -> Callable[[Any, Token], bytes] | None:
+    """What tells the values of a class: what has been registered for it or a base, else what is known of libraries."""
+    for known in kind.__mro__:
+        if known in _registered:
+            found: Any = _as_registered(_registered[known])
+            break
+        if (found := TELL.get(f"{known.__module__}.{known.__qualname__}")) is not None:
+            break
+    if len(_tellers) >= _KINDS_KEPT:
+        _tellers.clear()
+    _tellers[kind] = found
+    return found  # type: ignore[no-any-return]
+
+
+def _as_registered(function: Callable[[Any], Any]) -> Callable[[Any, Token], bytes]:
+    return lambda value, token: b"registered " + token(function(value))
+
+
 def _plain(kind: type, value: Any) -> bytes:
     if kind is str:
         text = value.encode("utf-8", "surrogatepass")
@@ -194,7 +228,12 @@ def _plain(kind: type, value: Any) -> bytes:
         return b"f" + struct.pack("<d", value)
     if kind is complex:
         return b"c" + struct.pack("<dd", value.real, value.imag)
-    return b"%b;" % str(value).encode() if kind is int else repr(value).encode()
+    if kind is int:
+        return b"%b;" % (str(value) if -_DIGITS < value < _DIGITS else hex(value)).encode()
+    if kind is bool or value is None:
+        return repr(value).encode()
+    told = _pickled(value)
+    return b"p%d:%b" % (len(told), told)
 
 
 def _pickled(value: Any) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fanlab.errors import StoreError
+from fanlab.store import codecs
 from fanlab.store.artifacts import Artifacts
 
 
@@ -159,3 +160,23 @@ def test_many_threads_may_write_one_value_at_once(tmp_path, array):
     assert len(set(found)) == 1
     assert (Artifacts(str(tmp_path)).get(found[0]) == array).all()
     assert sum(len(files) for _, _, files in os.walk(tmp_path)) == 1
+
+
+def test_equal_values_have_one_hash_though_their_bytes_differ(artifacts):
+    text = "".join(["ab"] * 50_000)
+    first, second = artifacts.put([text, text]), artifacts.put([text, "".join(["ab"] * 50_000)])
+    assert first.hash == second.hash
+    assert first.digest != second.digest
+    assert artifacts.get(first) == artifacts.get(second)
+    assert artifacts.path(first) != artifacts.path(second)
+
+
+def test_a_value_without_a_hash_of_its_content_has_that_of_its_bytes(artifacts, monkeypatch):
+    def refuse(value):
+        raise ValueError("no content")
+
+    monkeypatch.setattr("fanlab.store.artifacts.hash_value", refuse)
+    stored = artifacts.put([1, 2])
+    assert stored.hash == codecs.digest(stored.inline)
+    large = artifacts.put(np.arange(20_000.0))
+    assert large.hash == large.digest

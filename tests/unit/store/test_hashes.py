@@ -87,6 +87,7 @@ class Handle:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch):
     monkeypatch.setattr(hashes, "_registered", {})
+    monkeypatch.setattr(hashes, "_tellers", {})
 
 
 @given(nested)
