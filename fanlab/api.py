@@ -255,7 +255,7 @@ class Pipeline:
             watchers = [Echo(record), *shown]
         keep = run._taking_over(earlier, traced.graph) if earlier is not None else None
         runner = Runner(job, store, record, make_executor, watchers, keep, run._table)
-        run._attach(runner, traced.graph, lambda: self._run(args, kwargs, run))
+        run._attach(runner, traced.graph, lambda found: self._run(args, kwargs, found))
         return run, runner
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

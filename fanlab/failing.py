@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .core.events import Failure
 from .errors import FanlabError, PipelineError
 from .place import file_label, is_own
+from .show.kinds import others
 from .show.table import arguments_of
 
 if TYPE_CHECKING:
@@ -26,12 +27,11 @@ def raise_failure(run: Run) -> None:
     node, branch, failure = failures[0]
     arguments = arguments_of(node, branch)
     given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    more = f" (and {len(failures) - 1} more failed)" if len(failures) > 1 else ""
     found = cause(failure)
     ours = found if isinstance(found, FanlabError) and failure.exception is not None else None
     error = PipelineError(
         f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: "
-        f"{ours.what if ours is not None else failure.message}{more}",
+        f"{ours.what if ours is not None else failure.message}{others(failures)}",
         where=(ours.where if ours is not None else None) or where(failure),
         do=(ours.do if ours is not None else None)
         or "mend the step and run again; error.run.results has everything that finished",

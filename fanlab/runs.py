@@ -9,12 +9,14 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .core.again import without
 from .core.carry import Carried
 from .core.events import Event, Finished
 from .core.expand import Shape
 from .core.graph import Graph
 from .core.record import Record
 from .core.seal import Stored
+from .core.selection import chosen
 from .errors import NotAvailable, NotFound, listed, near
 from .execute.runner import Runner
 from .execute.values import Values
@@ -38,7 +40,7 @@ class Run:
         self._shown = 0  # the number of the cell that has shown the record already
         self._runner: Runner | None = None  # of a run of this process
         self._graph: Graph | None = None
-        self._again: Callable[[], Run] | None = None
+        self._again: Callable[[Run], Run] | None = None  # runs its pipeline, taking over what the given run has
         self._bind: Callable[[Run], None] | None = None  # binds the names of the cell that it ran for
         self._thread: threading.Thread | None = None
         self._fault: BaseException | None = None  # what ended a run in the background, other than a step
@@ -148,12 +150,32 @@ class Run:
         The body runs again with the same arguments and the steps as they are defined now; a step whose code
         has been defined anew since runs again, and so does what depends on it. Raises PipelineError as a call does.
         """
+        return self._take_up(self, "resumed")
+
+    def rerun(self, names_or_rows: Any) -> Run:
+        """Run some of its steps once more, and what depends on them; the rest is taken over. Returns the new Run.
+
+        Steps are chosen by name: a node, a branch, a pattern for nodes (`"fit*"`), or a list of them; or by rows of
+        `results`, as in `run.rerun(run.results.query("score < 0.5"))`. What has not finished runs too, as in resume.
+        Raises NotFound with the nearest names, and PipelineError as a call does.
+        """
+        __tracebackhide__ = True
+        if self._graph is None:
+            return self._take_up(self, "run again")
+        if self.status == "running":
+            raise NotAvailable(f"run '{self.name}' still runs", do="wait for it with run.wait(), or run.cancel() it")
+        earlier = Run(without(self._record, self._graph, chosen(self._record, names_or_rows)), self._store)
+        earlier._graph = self._graph
+        return self._take_up(earlier, "run again")
+
+    def _take_up(self, earlier: Run, done: str) -> Run:
+        __tracebackhide__ = True
         if self._again is None:
             raise NotAvailable(
-                f"run '{self.name}' cannot be resumed here: it ran in another process",
+                f"run '{self.name}' cannot be {done} here: it ran in another process",
                 do="run its pipeline again in this one",
             )
-        run = self._again()
+        run = self._again(earlier)
         if run.status != "completed":
             raise_failure(run)
         return run
@@ -199,12 +221,12 @@ class Run:
     def _run_again(self) -> None:
         """Resume it for the cell that it ran for, whose names are bound to what comes out."""
         if self._again is not None:
-            run = self._again()
+            run = self._again(self)
             run._bind = self._bind
             if run._bind is not None:
                 run._bind(run)
 
-    def _attach(self, runner: Runner, graph: Graph, again: Callable[[], Run]) -> None:
+    def _attach(self, runner: Runner, graph: Graph, again: Callable[[Run], Run]) -> None:
         self._runner, self._graph, self._again = runner, graph, again
 
     def _begin_thread(self, run: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .core.record import NodeRecord
 from .core.seal import Packed, Ref, Stored
 from .errors import NotAvailable, listed
+from .execute.here import call_here
 from .show.table import arguments_of
 from .store.codecs import fields_of, unpack
 from .store.database import Store, shared
@@ -124,6 +125,15 @@ class StepRun:
             raise NotAvailable(f"'{self.name}' has no value: it is {self.status}", do="see .error")
         values = tuple(artifacts[0].load() for artifacts in outputs.values())
         return values[0] if len(values) == 1 else values
+
+    def debug(self) -> Any:
+        """Call its step here, with the inputs that it had and its context, and return the value.
+
+        What it raises is raised here, so that %debug goes to the line. Nothing is recorded.
+        Raises NotAvailable where an input has no value, or where the step is not known here.
+        """
+        __tracebackhide__ = True
+        return call_here(self)
 
     @property
     def start_time(self) -> dt.datetime | None:

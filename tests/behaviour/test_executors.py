@@ -547,7 +547,7 @@ def test_the_error_counts_the_other_failures(pipe, failed):
     def fails():
         picky.map([2, 1, 2, 2])
 
-    assert str(failed(fails)).partition("\n")[0] == "picky[0] (x=2) failed: ValueError: no 2 here (and 2 more failed)"
+    assert str(failed(fails)).partition("\n")[0] == "picky[0] (x=2) failed: ValueError: no 2 here (and 2 more like it)"
 
 
 def test_an_exit_in_a_step_is_an_ordinary_failure(pipe, failed, statuses):
