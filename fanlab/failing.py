@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import linecache
 import pickle
 from typing import TYPE_CHECKING
 
 from .core.events import Failure
 from .errors import FanlabError, PipelineError
-from .place import file_label, is_own
+from .show.failures import where
 from .show.kinds import others
 from .show.table import arguments_of
 
@@ -40,16 +39,6 @@ def raise_failure(run: Run) -> None:
     raise error from found
 
 
-def where(failure: Failure) -> str | None:
-    """The user's line that raised, with its text: the innermost frame outside installed packages."""
-    if not failure.frames:
-        return None
-    own = [frame for frame in failure.frames if is_own(frame.file)]
-    frame = (own or failure.frames)[-1]
-    text = frame.text or _line(frame.file, frame.line)
-    return f"{file_label(frame.file)}, line {frame.line}, in {frame.function}" + (f": {text}" if text else "")
-
-
 def cause(failure: Failure) -> BaseException:
     """The exception that a step raised, as far as it could be carried here, with a note of where."""
     found: BaseException | None = None
@@ -64,10 +53,6 @@ def cause(failure: Failure) -> BaseException:
     if place:
         found.add_note(f"raised at {place}")
     return found
-
-
-def _line(file: str, line: int) -> str:
-    return linecache.getline(file, line).strip()
 
 
 def _short(text: str, most: int = 80) -> str:

@@ -196,7 +196,7 @@ class Run:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        from .show.live import bundle
+        from .show.html import bundle
 
         if not self._shown or self._shown != cell_number():
             display(bundle(self._record), raw=True)

@@ -10,9 +10,9 @@ from typing import Protocol
 from ..core.events import Event
 from ..core.record import Record
 from ..place import shell
-from .html import record_html
+from .html import bundle
 from .kernel import Controls, InKernel
-from .text import progress_line, record_text
+from .text import progress_line
 
 EVERY_SECONDS = 0.2
 FIRST_SECONDS = 0.3  # a run shorter than this shows its record only, without a flash
@@ -78,8 +78,3 @@ class InTerminal(Nowhere):
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-
-def bundle(record: Record) -> dict[str, str]:
-    """The record as a front end takes it."""
-    return {"text/html": record_html(record), "text/plain": record_text(record)}

@@ -4,21 +4,45 @@ from __future__ import annotations
 
 from ..core.events import Status
 from ..core.record import NodeRecord, Record
+from .failures import groups, one_line
 
+# A glyph and a word tell a status; colour comes third.
+GLYPHS = {
+    Status.QUEUED: "○",
+    Status.RUNNING: "◐",
+    Status.COMPLETED: "✓",
+    Status.CACHED: "✓",  # as a completed one: the record is the same for a cold and a warm run
+    Status.FAILED: "✗",
+    Status.SKIPPED: "⊘",
+    Status.CANCELLED: "■",
+}
 MOST_ERRORS = 3
+MOST_STEPS = 200  # rows of a record
+_NAME_LENGTH = 80
 _NOT_DONE = (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
 
 
 def record_text(record: Record) -> str:
-    """The record: a line per node with how many of its branches are done, then the first errors.
+    """The record: a line per node with how many of its branches are done, then the first errors and their lines.
 
     It holds no clock, id, path or cached count, so that a notebook which shows it can be compared.
     """
-    lines = [f"{record.pipeline}: {record.status}"]
-    width = max((len(node.info.name) for node in record.nodes.values()), default=0)
-    lines += [f"  {node.info.name.ljust(width)}  {node_text(node)}" for node in record.nodes.values()]
-    lines += [f"  {line}" for line in error_lines(record)]
-    return "\n".join(lines)
+    nodes = list(record.nodes.values())[:MOST_STEPS]
+    names = [step_name(node) for node in nodes]
+    width = max(map(len, names), default=0)
+    lines = [f"{one_line(record.pipeline, _NAME_LENGTH)}: {record.status}"]
+    lines += [
+        f"  {GLYPHS[node.overall()]} {name.ljust(width)}  {node_text(node)}"
+        for node, name in zip(nodes, names, strict=True)
+    ]
+    if len(record.nodes) > len(nodes):
+        lines.append(f"  and {len(record.nodes) - len(nodes):,} more steps")
+    return "\n".join([*lines, *(f"  {line}" for line in error_lines(record))])
+
+
+def step_name(node: NodeRecord) -> str:
+    """A node's name, fit to be shown."""
+    return one_line(node.info.name, _NAME_LENGTH)
 
 
 def node_text(node: NodeRecord) -> str:
@@ -28,17 +52,20 @@ def node_text(node: NodeRecord) -> str:
     if not node.mapped or node.shape is None:
         return word
     done = node.count(Status.COMPLETED, Status.CACHED)
-    rest = [f", {node.count(status)} {status.word}" for status in _NOT_DONE if node.count(status)]
-    return f"{done} of {node.shape.size} completed{''.join(rest)}"
+    rest = [f", {node.count(status):,} {status.word}" for status in _NOT_DONE if node.count(status)]
+    return f"{done:,} of {node.shape.size:,} completed{''.join(rest)}"
 
 
 def error_lines(record: Record) -> list[str]:
-    """The first errors, one line each, and a count of the rest."""
-    failures = [f"{node.name(branch)}: {failure.line}" for node, branch, failure in record.failures()]
-    shown = failures[:MOST_ERRORS]
-    if len(failures) > MOST_ERRORS:
-        shown.append(f"and {len(failures) - MOST_ERRORS} more failed")
-    return shown
+    """The first errors, equal ones together, each with the line that raised; and a count of the rest."""
+    found = groups(record)
+    lines = []
+    for group in found[:MOST_ERRORS]:
+        lines.append(f"{group.who}: {group.error}")
+        if group.place:
+            lines.append(f"  {group.place}")
+    rest = sum(group.count for group in found[MOST_ERRORS:])
+    return [*lines, f"and {rest:,} more failed"] if rest else lines
 
 
 def progress_line(record: Record, seconds: float) -> str:
@@ -46,6 +73,6 @@ def progress_line(record: Record, seconds: float) -> str:
     counts = record.counts()
     total = sum(counts.values())
     done = counts[Status.COMPLETED] + counts[Status.CACHED]
-    parts = [f"{record.pipeline}: {done} of {total} done"]
-    parts += [f"{counts[s]} {s.word}" for s in (Status.RUNNING, Status.FAILED, Status.SKIPPED) if counts[s]]
+    parts = [f"{one_line(record.pipeline, _NAME_LENGTH)}: {done:,} of {total:,} done"]
+    parts += [f"{counts[s]:,} {s.word}" for s in (Status.RUNNING, Status.FAILED, Status.SKIPPED) if counts[s]]
     return " · ".join([*parts, f"{seconds:.0f} s"])
