@@ -14,6 +14,7 @@ class Settings:
     n_jobs: int | None = None
     backend: str | None = None
     store_limit: int | None = None  # bytes; above it the store is cleared of what was used least recently
+    inline: bool = False  # for tests: every run in its own process, branch after branch, and no timeouts
 
 
 _now = Settings()

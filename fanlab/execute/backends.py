@@ -19,7 +19,7 @@ def choose(n_jobs: int | None, backend: str | None) -> Callable[[str, Deliver], 
     `n_jobs` counts as in joblib: None or -1 means all cores, -2 all but one. Raises StepCallError
     for a backend that there is not.
     """
-    if RUNNING.get() is not None:  # a pipeline inside a running step: its worker is one of n already
+    if RUNNING.get() is not None or settings().inline:  # inside a running step: its worker is one of n already
         backend, n_jobs = "sequential", 1
     configured, configured_jobs = _configured() if n_jobs is None or backend is None else (None, None)
     name = backend or configured or settings().backend or "loky"

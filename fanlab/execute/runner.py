@@ -15,6 +15,7 @@ from ..core.expand import CALL, Shape
 from ..core.graph import Graph
 from ..core.record import Record
 from ..core.schedule import Schedule
+from ..core.settings import settings
 from ..core.spec import Argument
 from ..core.trace import Trace
 from ..errors import FanlabError, StepCallError, StoreError
@@ -129,7 +130,7 @@ class Runner:
 
     def _refuse_timeouts(self) -> None:
         executor = self._course.executor
-        if executor.can_kill:
+        if executor.can_kill or settings().inline:
             return
         for name, node in self._graph.nodes.items():
             if node.step.options.timeout is not None:

@@ -76,7 +76,7 @@ def test_a_pipeline_cell_leaves_an_empty_display_and_the_record(notebook):
     assert [output["kind"] for output in outputs] == ["display_data", "display_data"]
     assert outputs[0]["data"] == {}
     assert set(outputs[1]["data"]) == {"text/html", "text/plain"}
-    assert outputs[1]["data"]["text/plain"] == "p: completed\n  inv  2 of 2 completed"
+    assert outputs[1]["data"]["text/plain"] == "p: completed\n  ✓ inv  2 of 2 completed"
 
 
 def test_prints_of_plain_calls_stand_between_them(notebook):
@@ -127,14 +127,14 @@ def test_a_call_as_the_last_expression_shows_its_record_once(notebook):
     outputs = notebook.run("@pipeline\ndef plain():\n    return inv.map([1, 2])\nplain()")
     assert [output["data"].get("text/plain") for output in outputs] == [
         None,
-        "plain: completed\n  inv  2 of 2 completed",
+        "plain: completed\n  ✓ inv  2 of 2 completed",
     ]
 
 
 def test_a_run_shown_in_a_later_cell_shows_its_record(notebook):
     notebook.run("%%pipeline p\nx = inv(4)")
     (output,) = notebook.run("p.last_run")
-    assert output["data"]["text/plain"] == "p: completed\n  inv  completed"
+    assert output["data"]["text/plain"] == "p: completed\n  ✓ inv  completed"
     assert set(output["data"]) == {"text/html", "text/plain"}
 
 
@@ -217,7 +217,7 @@ def test_an_interrupt_ends_the_cell_at_once_with_keyboard_interrupt(interrupted)
 def test_an_interrupt_leaves_the_record_of_what_was_done(interrupted):
     _, outputs, _ = interrupted
     assert [output["kind"] for output in outputs] == ["display_data", "display_data", "error"]
-    assert outputs[1]["data"]["text/plain"] == "naps: cancelled\n  nap  1 of 5 completed, 4 cancelled"
+    assert outputs[1]["data"]["text/plain"] == "naps: cancelled\n  ■ nap  1 of 5 completed, 4 cancelled"
 
 
 def test_an_interrupted_run_is_cancelled_and_has_what_finished(interrupted):
@@ -230,7 +230,7 @@ def test_an_interrupted_run_is_cancelled_and_has_what_finished(interrupted):
 def test_the_cell_after_an_interrupt_works(interrupted):
     notebook, *_ = interrupted
     outputs = notebook.run("%%pipeline p -j 2\nxs = inv.map([1, 2, 4])")
-    assert outputs[-1]["data"]["text/plain"] == "p: completed\n  inv  3 of 3 completed"
+    assert outputs[-1]["data"]["text/plain"] == "p: completed\n  ✓ inv  3 of 3 completed"
     assert notebook.value("list(xs)") == "[1.0, 0.5, 0.25]"
 
 

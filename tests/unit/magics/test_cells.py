@@ -333,7 +333,7 @@ def test_show_takes_a_name_or_its_beginning(run):
 
 def test_a_shown_run_is_its_record(run):
     run("%%pipeline sweep\nx = inv.map([1, 2])")
-    assert repr(run("%fanlab show sweep")) == "sweep: completed\n  inv  2 of 2 completed"
+    assert repr(run("%fanlab show sweep")) == "sweep: completed\n  ✓ inv  2 of 2 completed"
 
 
 def test_show_without_a_name_says_what_to_do(told):

@@ -1,13 +1,17 @@
 """The record as text and as HTML: stable, and safe whatever a user writes."""
 
+import base64
 import html.parser
+import re
+import subprocess
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from fanlab import pipeline, step
 from fanlab.client import Client
 from fanlab.errors import PipelineError
-from fanlab.show.html import record_html, tag
+from fanlab.show.html import bundle, record_html, tag
 from fanlab.show.text import record_text
 
 here = pipeline(backend="sequential")
@@ -57,14 +61,22 @@ def partly():
     return same(fails.map(["", "no"]), id="total")
 
 
+LINE = fails.function.__code__.co_firstlineno + 3
+PLACE = f"test_record.py, line {LINE}, in fails: raise ValueError(text)"
+
+
 def test_the_text_has_a_line_per_node():
-    assert record_text(record(sweep)) == "sweep: completed\n  mapped  3 of 3 completed\n  total   completed"
+    assert record_text(record(sweep)) == "sweep: completed\n  ✓ mapped  3 of 3 completed\n  ✓ total   completed"
 
 
-def test_the_text_counts_what_failed_and_shows_the_error():
-    assert record_text(record(partly)) == (
-        "partly: failed\n  fails  1 of 2 completed, 1 failed\n  total  skipped\n  fails[1]: ValueError: no"
-    )
+def test_the_text_counts_what_failed_and_shows_the_error_with_its_line():
+    assert record_text(record(partly)).splitlines() == [
+        "partly: failed",
+        "  ✗ fails  1 of 2 completed, 1 failed",
+        "  ⊘ total  skipped",
+        "  fails[1]: ValueError: no",
+        f"    {PLACE}",
+    ]
 
 
 def test_the_text_shows_three_errors_and_counts_the_rest():
@@ -73,22 +85,66 @@ def test_the_text_shows_three_errors_and_counts_the_rest():
 
     assert record_text(record(body)).splitlines()[2:] == [
         "  fails[0]: ValueError: a",
+        f"    {PLACE}",
         "  fails[1]: ValueError: b",
+        f"    {PLACE}",
         "  fails[2]: ValueError: c",
+        f"    {PLACE}",
         "  and 2 more failed",
     ]
 
 
+def test_equal_errors_are_told_once():
+    def body():
+        fails.map(["no"] * 5 + ["yes"])
+
+    assert record_text(record(body)).splitlines()[2:] == [
+        "  fails[0], fails[1], fails[2] and 2 more: ValueError: no",
+        f"    {PLACE}",
+        "  fails[5]: ValueError: yes",
+        f"    {PLACE}",
+    ]
+
+
+def test_equal_errors_of_different_lines_are_told_apart():
+    @step
+    def other(text):
+        raise ValueError(text)
+
+    def body():
+        fails("no")
+        other("no")
+
+    assert [line.split(":")[0] for line in record_text(record(body)).splitlines()[3:]] == [
+        "  fails",
+        f"    test_record.py, line {LINE}, in fails",
+        "  other",
+        f"    test_record.py, line {other.function.__code__.co_firstlineno + 2}, in other",
+    ]
+
+
+def test_a_record_of_very_many_steps_is_cut_and_says_so():
+    def body():
+        for _ in range(203):
+            same(1)
+
+    found = record(body)
+    assert len(record_text(found).splitlines()) == 202
+    assert record_text(found).splitlines()[-1] == "  and 3 more steps"
+    assert Reader(record_html(found)).elements.count("tr") == 202
+    assert "and 3 more steps" in record_html(found)
+
+
 def test_an_error_of_several_lines_is_one_line_of_the_text():
-    assert record_text(record(lambda: fails("one\ntwo"))).splitlines()[-1] == "  fails: ValueError: one"
+    assert record_text(record(lambda: fails("one\ntwo"))).splitlines()[-2] == "  fails: ValueError: one"
 
 
 def test_a_fan_out_without_branches_is_completed():
-    assert record_text(record(lambda: same.map([]))).splitlines()[-1] == "  same  0 of 0 completed"
+    assert record_text(record(lambda: same.map([]))).splitlines()[-1] == "  ✓ same  0 of 0 completed"
 
 
 def test_a_fan_out_that_never_became_known_is_skipped():
-    assert record_text(record(lambda: same.map(fails("no")))).splitlines()[2] == "  same   skipped"
+    assert record_text(record(lambda: same.map(fails("no")))).splitlines()[2] == "  ⊘ same   skipped"
 
 
 @pytest.mark.parametrize("body", [sweep, partly])
@@ -106,20 +162,104 @@ def test_text_and_html_are_the_same_from_the_store(body):
     assert record_html(kept) == record_html(live)
 
 
+def rows(html):
+    """The text of each row of the first table."""
+    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
+    return ["|".join(Reader(row).text) for row in body.split("</tr>")[:-1]]
+
+
 def test_the_html_has_a_row_per_node():
-    found = Reader(record_html(record(sweep)))
-    assert found.elements.count("tr") == 3
-    assert "".join(found.text) == "sweep: completedstepbranches✓mapped3 of 3 completed✓totalcompleted"
+    assert rows(record_html(record(sweep))) == ["✓|mapped|3 of 3 completed", "✓|total|completed"]
 
 
-def test_the_html_tells_states_by_glyph():
-    assert [text for text in Reader(record_html(record(partly))).text if text in "✓✗⊘"] == ["✗", "⊘"]
+def test_the_html_tells_states_by_glyph_and_word():
+    assert rows(record_html(record(partly))) == ["✗|fails|1 of 2 completed, 1 failed", "⊘|total|skipped"]
 
 
-def test_the_html_has_no_script_and_no_style_element():
-    found = Reader(record_html(record(partly)))
-    assert set(found.elements) <= {"div", "strong", "table", "thead", "tbody", "tr", "th", "td", "pre"}
-    assert set(found.attributes) <= {"style", "scope"}
+def test_the_html_opens_to_the_branches():
+    found = record_html(record(partly)).partition("<details")[2]
+    assert "".join(Reader(f"<details{found}").text).startswith("fails: 2 branches")
+    assert rows(found) == ["fails[0]|text=''|✓ completed", "fails[1]|text='no'|✗ failed|ValueError: no"]
+
+
+def test_a_plain_call_has_nothing_to_open():
+    assert "details" not in Reader(record_html(record(lambda: same(1)))).elements
+
+
+def test_of_many_branches_those_without_a_value_are_shown_first_and_it_is_said():
+    def body():
+        fails.map([""] * 300 + ["no"], id="many")
+
+    found = record_html(record(body)).partition("<details")[2]
+    assert "many: 301 branches, 200 of them here, first those without a value; results has all" in found
+    shown = rows(found)
+    assert len(shown) == 200
+    assert shown[0].startswith("many[0]|")
+    assert shown[-2:] == ["many[198]|text=''|✓ completed", "many[300]|text='no'|✗ failed|ValueError: no"]
+
+
+def test_several_fan_outs_share_the_rows():
+    def body():
+        same.map(range(150), id="one")
+        same.map(range(150), id="two")
+
+    opened = record_html(record(body)).split("<details")[1:]
+    assert [len(rows(found)) for found in opened] == [100, 100]
+
+
+def test_the_html_has_the_line_of_an_error():
+    assert PLACE in "".join(Reader(record_html(record(partly))).text)
+
+
+def test_the_html_holds_what_an_untrusted_notebook_may():
+    found = Reader(record_html(record(partly), draw=True))
+    kept = {"div", "strong", "span", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "img"}
+    assert set(found.elements) <= kept
+    assert set(found.attributes) <= {"style", "scope", "name", "alt", "src"}
+
+
+def picture(html):
+    """The SVG of a record's image."""
+    data = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', html)[1]
+    return base64.b64decode(data).decode()
+
+
+def test_the_graph_is_an_image_that_holds_its_own_data_and_says_what_it_is():
+    found = record_html(record(partly), draw=True)
+    assert '<img name="fanlab" alt="The graph of partly" ' in found
+    assert ET.fromstring(picture(found)).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_only_a_front_end_has_the_graph_drawn(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("dot was started"))
+    found = record(partly)
+    assert "<img" not in record_html(found)
+    assert record_text(found)
+
+
+def test_only_the_image_differs_between_machines():
+    found = record(partly)
+    drawn = record_html(found, draw=True)
+    assert re.sub(r'<div style="[^"]*"><img name="fanlab"[^>]*></div>', "", drawn) == record_html(found)
+
+
+def test_a_record_is_shown_where_nothing_can_be_drawn(monkeypatch):
+    def broken(record):
+        raise OSError("no room for pictures")
+
+    monkeypatch.setattr("fanlab.show.svg.graph_svg", broken)
+    found = record(partly)
+    assert bundle(found) == {"text/html": record_html(found), "text/plain": record_text(found)}
+
+
+def test_a_wide_picture_is_scrolled_and_not_made_small():
+    def chain():
+        found = same(0)
+        for _ in range(12):
+            found = same(found)
+
+    assert "max-width:none" in record_html(record(chain), draw=True)
+    assert "max-width:100%" in record_html(record(sweep), draw=True)
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b 'c' \"d\""])
@@ -133,7 +273,7 @@ def test_the_html_shows_what_a_user_wrote_as_text(text):
     assert shown.elements == Reader(plain).elements
     assert shown.attributes == Reader(plain).attributes
     assert text in "".join(shown.text)
-    assert f"{text}: ValueError: {text}" in "".join(shown.text)
+    assert f"ValueError: {text}" in "".join(shown.text)
 
 
 def test_the_html_shows_the_name_of_a_pipeline_as_text():
