@@ -110,7 +110,17 @@ def test_an_inlined_pipeline_is_framed_and_its_name_stands_once():
 
 
 @pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", '"><img onerror=x>', "a & b", "\x1b[31mred\x1b[0m", "\x00\x08", "\ud800", "אב\u202eגד", "x" * 10**7]
+    "name",
+    [
+        "<script>alert(1)</script>",
+        '"><img onerror=x>',
+        "a & b",
+        "\x1b[31mred\x1b[0m",
+        "\x00\x08",
+        "\ud800",
+        "אב\u202eגד",
+        "x" * 10**7,
+    ],
 )
 def test_the_picture_is_well_formed_whatever_a_step_is_called(name):
     @here
