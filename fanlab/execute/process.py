@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -34,6 +35,8 @@ def begin(address: str, watch: str, key: bytes, slot: int, pages: str) -> None:
     def tell(run: str, message: Event | Answer, now: bool) -> None:
         sender.tell(run, message, now=now)
 
+    # loky makes itself the default, which processes that a step spawns do not know: they would fail for ever
+    multiprocessing.set_start_method(None, force=True)
     _keep_nested_parallelism_small()
     _bench = Bench(tell, Capture(whole_process=True), page, at_home=False)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -26,8 +27,10 @@ _NEVER = float("inf")
 class Slot:
     """One worker process at a time, which bytes it has, and what it has been given."""
 
-    def __init__(self, index: int, channel: Channel, cores: int) -> None:
+    def __init__(self, index: int, channel: Channel, cores: int, end: Callable[[], None]) -> None:
         self.index, self._channel = index, channel
+        self._end = end  # what ends the workers of all slots
+        self._started = False  # whether the present executor has been given anything
         self.sent: set[bytes] = set()
         self.batches: dict[int, float] = {}  # given to it and not ended: number to the time it should end
         self.generation = 0  # how often it has been replaced
@@ -40,10 +43,14 @@ class Slot:
     def call(self, function: Any, *args: Any) -> Future[Any]:
         """Have the worker call something; a new worker, if it has ended while it was idle."""
         try:
-            return self._pool.submit(function, *args)  # type: ignore[no-any-return]
+            future: Future[Any] = self._pool.submit(function, *args)
         except RuntimeError:
             self.replace()
-            return self._pool.submit(function, *args)  # type: ignore[no-any-return]
+            future = self._pool.submit(function, *args)
+        if not self._started:
+            self._started = True
+            _call_at_exit(self._end)
+        return future
 
     def greet(self, worker: int) -> None:
         """A new worker process has begun: it has nothing yet."""
@@ -86,12 +93,22 @@ class Slot:
             page.close()
 
     def _new(self) -> Any:
+        self._started = False
         channel = self._channel
         setup = (channel.address, channel.watch, channel.key, self.index, channel.folder)
         # Each worker is one of many: libraries that start a thread for each core get their share of the cores.
         env = {f"{name}_NUM_THREADS": str(self._cores) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
         env = {name: os.environ.get(name, value) for name, value in env.items()}
         return ProcessPoolExecutor(1, timeout=IDLE_SECONDS, initializer=process.begin, initargs=setup, env=env)
+
+
+def _call_at_exit(call: Callable[[], None]) -> None:
+    """Have something called when this process ends, before loky waits for all workers, as it does for each started.
+
+    A worker with a thread that a step has left never ends by itself. The hook is Python's own and private; loky
+    uses it whenever it starts a worker, and those that come later are called first.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(call)
 
 
 class Slots:
@@ -107,7 +124,7 @@ class Slots:
         """The first `count` slots, made if they are not there, their workers starting."""
         with self.lock:
             while len(self._slots) < count:
-                slot = Slot(len(self._slots), self.channel, max(1, joblib.cpu_count() // count))
+                slot = Slot(len(self._slots), self.channel, max(1, joblib.cpu_count() // count), self._kill)
                 self._slots.append(slot)
                 slot.call(process.ready)
             return self._slots[:count]
@@ -140,6 +157,12 @@ class Slots:
         for slot in slots:
             slot.close()
         self.channel.end()
+
+    def _kill(self) -> None:
+        """End all workers at once, without waiting for them."""
+        if os.getpid() == self._process:
+            for slot in self._slots:
+                slot.kill()
 
     def _greet(self, index: int, worker: int) -> None:
         with self.lock:

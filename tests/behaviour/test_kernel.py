@@ -1,5 +1,6 @@
 """Workers and the kernel they belong to: what they take over from it, share with it, and leave behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -312,3 +313,38 @@ sames()
     assert errors == ""
     until(lambda: not living(process.pid), 5)
     assert [name for name in os.listdir(tmp_path / "temporary") if name.startswith("fanlab")] == []
+
+
+def test_a_script_ends_although_a_step_has_left_a_thread(python):
+    printed = python(
+        """
+        import threading
+        from fanlab import pipeline, step
+
+        @step
+        def leaves():
+            threading.Thread(target=threading.Event().wait).start()
+            return "left"
+
+        @pipeline(n_jobs=2)
+        def leaving():
+            return leaves()
+
+        print(leaving().load())
+        """
+    )
+    assert printed == "left\n"
+
+
+@pytest.mark.parametrize("way", [None, "fork", "spawn", "forkserver"])
+def test_a_step_may_start_processes_of_its_own(way):
+    @step
+    def pool():
+        with multiprocessing.get_context(way).Pool(2) as processes:
+            return sum(processes.map(abs, [1, -2, 3]))
+
+    @pipeline
+    def sums():
+        return pool()
+
+    assert sums().load() == 6
