@@ -81,7 +81,7 @@ def test_a_notebook_can_be_read_in_five_minutes(name):
             prose += len(re.findall(r"\w+", source))
         else:
             code += len([line for line in source.splitlines() if line.strip()])
-    assert prose / 240 + code / 30 <= 6, (prose, code)
+    assert prose / 240 + code / 30 <= 5.5, (prose, code)
     assert NOTEBOOKS[name]["cells"][0]["cell_type"] == "markdown"
 
 
