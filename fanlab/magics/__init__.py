@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..show.kernel import prepare
 from .body import CellText
 from .cells import FanlabMagics
 
@@ -19,6 +20,8 @@ def load(shell: Any) -> None:
     magics = FanlabMagics(shell, cell)
     shell.register_magics(magics)
     setattr(shell, _KEY, (cell, magics))
+    if getattr(shell, "kernel", None) is not None:
+        prepare()
 
 
 def unload(shell: Any) -> None:

@@ -36,10 +36,10 @@ def branch_details(node: NodeRecord, branch: int) -> dict[str, Any]:
     }
 
 
-def names(node: NodeRecord, start: int) -> list[str]:
-    """What stands in the brackets of the branches from `start` on, as many as a grid shows at once."""
-    if node.shape is None:
-        return []
+def names(node: NodeRecord, start: int) -> list[str] | None:
+    """What stands in the brackets of the branches from `start` on, for a part of the grid; None: their numbers."""
+    if node.shape is None or (node.shape.labels is None and node.shape.keys is None):
+        return None
     stop = min(start + MOST_NAMES, node.shape.size)
     return [harmless(node.shape.label(branch), NAME_LENGTH) for branch in range(max(start, 0), stop)]
 

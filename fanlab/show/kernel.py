@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from ..core.events import Event
 from ..core.record import Record
 from ..place import shell
 from .details import branch_details, lanes, names
+from .layout import render
 from .snapshot import Snapshots
 
 FIRST_SECONDS = 0.1  # a run shorter than this shows its record only, without a flash
@@ -35,6 +38,17 @@ class Controls:
     workers: Callable[[], int]  # how many branches run at once
 
 
+def prepare() -> None:
+    """Load what the first view needs, in a thread, while the person still writes: it takes some tenths of a second."""
+
+    def work() -> None:
+        with contextlib.suppress(Exception):  # told by the doctor, and by the view not being there
+            importlib.import_module("fanlab.show.widget")
+            render("digraph { a }", "plain")
+
+    threading.Thread(target=work, name="fanlab-prepare", daemon=True).start()
+
+
 class InKernel:
     """One display that begins and ends empty, so that a saved notebook holds the record only.
 
@@ -54,7 +68,7 @@ class InKernel:
         self._graph: dict[str, Any] = {}
         self._changed = True
         self._next = self._next_answer = 0.0
-        self._page = self._again = False  # whether a page has been heard of, and whether it wants another run
+        self._again = False  # whether the page wants what has failed to run again when the run has ended
         self._watched: dict[str, Any] = {}
         self._answered: dict[str, Any] = {}
         self._broken = False
@@ -125,7 +139,7 @@ class InKernel:
     def _end(self) -> None:
         """The last snapshot, and then the widget goes, unless its page may have a use for it."""
         self._widget.state = self._state()
-        if self._page and self._record.status in ("failed", "cancelled") and self._state()["failed"]:
+        if self._record.status in ("failed", "cancelled") and self._state()["failed"]:
             self._answer()
             self._widget.phase = "ended"
             _kept[self._record.pipeline] = self
@@ -143,8 +157,6 @@ class InKernel:
 
     def _hear(self, content: dict[str, Any]) -> None:
         match content:
-            case {"kind": "hello"}:
-                self._page = True
             case {"kind": "cancel"} if self._widget.phase == "running":
                 self._widget.phase = "cancelling"
                 self._controls.cancel()
@@ -154,7 +166,7 @@ class InKernel:
                     self._run_again()
             case {"kind": "watch"}:
                 self._watched = content
-                self._answered.pop("names", None)
+                self._answered = {}  # what is asked for again has not arrived
                 if self._widget.phase == "ended":  # nobody pulses any more
                     self._answer()
             case _:

@@ -1,4 +1,4 @@
-// The live view of a run. Text that comes from users is only ever set as textContent or as an attribute's value.
+// The live view of a run, in one file since there is no bundler. Text that comes from users is only ever set as textContent or as an attribute's value.
 
 const WORD = { q: "queued", r: "running", d: "completed", h: "cached", f: "failed", s: "skipped", x: "cancelled" };
 const GLYPH = { q: "○", r: "◐", d: "✓", h: "↺", f: "✗", s: "⊘", x: "■" };
@@ -7,6 +7,7 @@ const OF_WORD = Object.fromEntries(Object.entries(WORD).map(([letter, word]) => 
 const TABS = [["graph", "Graph"], ["steps", "Steps"], ["timeline", "Timeline"]];
 const NS = "http://www.w3.org/2000/svg";
 const HINT_AFTER = 1500, TELL_EVERY = 10000, ASK_EVERY = 1000; // milliseconds
+const COLOURS = ["#4a8fd4", "#38a58a", "#a985d6", "#d6a03a", "#5fb3c8", "#79a94c", "#8b8fb5", "#c08a62"]; // of nodes; none is a state's
 const CELL = 18, WHOLE_GRID = 2000; // pixels a cell; more branches than this are drawn only where they can be seen
 let serial = 0;
 
@@ -53,9 +54,10 @@ function counts(short) {
   for (const [, letter, times] of short.matchAll(/([a-z])(\d*)/g)) found[letter] = (found[letter] || 0) + (times ? +times : 1);
   return found;
 }
-function overall(count, size) { // one letter for the whole node, as in the record
-  for (const letter of "frxsq") {
-    if (count[letter]) return letter === "q" && (count.d || count.h) ? "r" : letter;
+function overall(count, size) { // one letter for the whole node: as in the record, but what goes on is running
+  if (count.r || (count.q && (count.d || count.h || count.f) && !count.x)) return "r";
+  for (const letter of "fxsq") {
+    if (count[letter]) return letter;
   }
   return size && count.h === size ? "h" : "d";
 }
@@ -100,7 +102,6 @@ class View {
     this.update();
     this.timer = setInterval(() => this.tick(), 100);
     this.asker = setInterval(() => this.ask(), ASK_EVERY);
-    model.send({ kind: "hello" });
     this.ask();
   }
 
@@ -160,18 +161,18 @@ class View {
   node(number, info) {
     const name = make("span", { class: "fl-node-name", dir: "auto", text: info.name });
     const glyph = make("span", { class: "fl-glyph", "aria-hidden": "true" }), word = make("span", { class: "fl-node-word" });
-    const time = make("span", { class: "fl-node-time" }), count = make("span", { class: "fl-node-count" }), progress = bar();
+    const time = make("span", { class: "fl-node-time" }), count = make("span", { class: "fl-node-count" }), progress = bar(), bad = make("span", { class: "fl-node-bad" });
     const button = make("button", {
       type: "button", class: "fl-node", "data-node": number, "aria-expanded": "false", title: info.name,
       tabindex: number === this.focusable ? "0" : "-1", onclick: () => this.toggle(number), onkeydown: event => this.nodeKey(event, number),
     },
-      make("span", { class: "fl-node-top" }, name, count), make("span", { class: "fl-node-mid" }, glyph, word, time), progress.element);
+      make("span", { class: "fl-node-top" }, name, bad, count), make("span", { class: "fl-node-mid" }, glyph, word, time), progress.element);
     const row = { glyph: make("span", { class: "fl-glyph", "aria-hidden": "true" }), word: make("span"), progress: bar(),
       done: make("td", { class: "fl-number" }), cached: make("td", { class: "fl-number" }), failed: make("td", { class: "fl-number" }), time: make("td", { class: "fl-number" }) };
     row.element = make("tr", {}, make("td", {}, row.glyph, row.word),
       make("th", { scope: "row" }, make("button", { type: "button", class: "fl-link", dir: "auto", text: info.name, onclick: () => this.toggle(number, true) })),
       make("td", { class: "fl-wide" }, row.progress.element), row.done, row.cached, row.failed, row.time);
-    return { info, button, glyph, word, time, count, progress, row, letter: "", shown: "", cells: "", number: {} };
+    return { info, button, glyph, word, time, count, bad, progress, row, letter: "", shown: "", cells: "", number: {} };
   }
 
   // the graph: again whenever it has grown; nodes are known by their number, so that what is open stays
@@ -302,7 +303,8 @@ class View {
     put(row.cached, count.h ? number(count.h) : "");
     put(row.failed, count.f ? number(count.f) : "");
     const extra = [];
-    if (count.f && node.info.mapped) extra.push(`${number(count.f)} failed`);
+    put(node.bad, count.f && node.info.mapped ? `${GLYPH.f} ${number(count.f)}` : "");
+    node.bad.title = node.bad.textContent && `${number(count.f)} failed`;
     if (count.h && (count.h !== size || node.info.mapped)) extra.push(`${Math.round(100 * count.h / (size || 1))}% cached`);
     node.extra = extra.join(" · ");
     flag(node.button, "aria-label", `${node.info.name}: ${word}${node.info.mapped && size !== null ? `, ${number(size)} branches: ${told(count) || "none"}` : ""}`);
@@ -566,13 +568,20 @@ class View {
   ask() {
     const { tab, open, branch } = this.person, node = open === null ? null : this.nodes[open];
     const wanted = { kind: "watch", timeline: tab === "timeline", branch: node && branch !== null ? [open, branch] : null,
-      names: node?.info.mapped && node.size && !this.names[open] ? [open, 0] : null };
-    if (this.grid?.wantNames && node?.info.mapped) wanted.names = [open, this.grid.wantNames.pop() ?? 0];
+      names: this.wantedNames(node, open) };
     const key = JSON.stringify(wanted);
-    if (key === this.asked && !wanted.names && this.phase !== "ended") return;
-    if (this.phase === "ended" && key === this.asked) return;
+    if (key === this.asked && !this.waits(wanted)) return; // else once more: the first may have come before the kernel could hear
     this.asked = key;
     this.model.send(wanted);
+  }
+  wantedNames(node, open) { // of the branches that can be seen, a thousand at least
+    if (!node?.info.mapped || !node.size || this.names[open] === null) return null;
+    const start = Math.floor((this.grid?.first || 0) / 1000) * 1000;
+    return this.names[open]?.[start] === undefined ? [open, start] : null;
+  }
+  waits({ branch, names, timeline }) {
+    const { node, branch: number } = this.detail || {};
+    return names || (timeline && !this.timeline.hasChildNodes()) || (branch && (branch[0] !== node || branch[1] !== number));
   }
   hear(message) {
     if (message.kind === "branch") {
@@ -580,8 +589,8 @@ class View {
       const { open, branch } = this.person;
       if (open === message.node && branch === message.branch) this.paintPanel(this.nodes[open], open, branch);
     } else if (message.kind === "names") {
-      const names = this.names[message.node] ||= {};
-      message.names.forEach((name, offset) => { names[message.start + offset] = name; });
+      const names = this.names[message.node] = message.names && (this.names[message.node] || {}); // null: they are numbered
+      message.names?.forEach((name, offset) => { names[message.start + offset] = name; });
       this.grid?.retitle?.();
     } else if (message.kind === "timeline") this.paintTimeline(message);
     else if (message.kind === "gone") this.remove();
@@ -589,7 +598,7 @@ class View {
 
   paintTimeline(message) {
     const { lanes, seconds, more } = message, height = 22, gap = 6, left = 96, width = 1000;
-    const colour = number => `hsl(${(number * 137.5 + 205) % 360} 58% 56%)`;
+    const colour = number => COLOURS[number % COLOURS.length];
     const used = new Map(), failed = [];
     const svg = draw("svg", { class: "fl-lanes", viewBox: `0 0 ${left + width + 8} ${lanes.length * (height + gap) + 26}`, role: "img",
       "aria-label": `Timeline: ${lanes.length} workers over ${duration(seconds)}` });
@@ -598,7 +607,7 @@ class View {
       const x = left + width * at / seconds;
       svg.append(draw("line", { x1: x, x2: x, y1: 0, y2: lanes.length * (height + gap), class: "fl-tick" }));
       const label = draw("text", { x, y: lanes.length * (height + gap) + 16, class: "fl-axis", "text-anchor": at ? "middle" : "start" });
-      label.textContent = duration(at);
+      label.textContent = at ? duration(at) : "0";
       svg.append(label);
     }
     lanes.forEach(([worker, bars], row) => {
@@ -673,7 +682,7 @@ class Grid {
     this.inner = make("div", { class: "fl-cells" });
     this.element = make("div", {
       class: "fl-grid", role: "listbox", tabindex: "0", "aria-label": `Branches of ${node.info.name}`,
-      onkeydown: event => this.key(event), onclick: event => this.click(event), onscroll: () => this.window(),
+      onkeydown: event => this.key(event), onclick: event => this.click(event), onscroll: () => { this.window(); view.ask(); },
     }, this.inner);
   }
   measure() {
@@ -706,6 +715,7 @@ class Grid {
       last = Math.min(count, (top + shown) * this.columns);
       for (const [place, cell] of this.drawn) if (place < first || place >= last) { cell.remove(); this.drawn.delete(place); }
     }
+    this.first = first;
     const fresh = [];
     for (let place = first; place < last; place++) if (!this.drawn.has(place)) fresh.push(this.cell(place));
     if (fresh.length) this.inner.append(...fresh);

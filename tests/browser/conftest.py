@@ -19,6 +19,33 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 60  # for whatever is waited for: machines are slow when much is tested at once
 
 
+STEPS = """
+import time
+from fanlab import step, unmapped
+
+@step
+def load(path):
+    print("loading", path)
+    time.sleep(0.3)
+    return list(range(10))
+
+@step
+def fit(n, seconds=0.05, bad=None):
+    print(f"fit {n} begins", flush=True)
+    time.sleep(seconds / 2)
+    if n == bad:
+        raise ValueError(f"{n} does not converge")
+    print(f"fit {n} is halfway", flush=True)
+    time.sleep(seconds / 2)
+    return n
+
+@step
+def report(fits):
+    time.sleep(0.2)
+    return len(fits)
+"""
+
+
 def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -113,6 +140,9 @@ class Notebook:
     def run(self):
         """Run all cells, and do not wait for them."""
         self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /\\[(\\d+|\\*)\\]/.test(e.innerText))"
+        )
 
     def command(self, name, arguments=None):
         """One of JupyterLab's commands, to its end."""
@@ -135,7 +165,7 @@ class Notebook:
     def wait_idle(self):
         """Wait until no cell waits or runs."""
         self.page.wait_for_function(
-            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /\\[\\d+\\]/.test(e.innerText))"
+            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => !e.innerText.includes('*'))"
         )
 
     def wait_done(self, node, least):
@@ -169,6 +199,23 @@ class Notebook:
         )
 
 
+@pytest.fixture
+def steps():
+    """A cell that defines the steps load, fit and report."""
+    return STEPS
+
+
+@pytest.fixture
+def sweep():
+    """Cells of a pipeline: one call, a fan-out of so many branches that take so long, one fan-in."""
+
+    def sweep(branches, seconds, more=""):
+        calls = f'data = load("houses.csv")\nfits = fit.map(range({branches}), seconds={seconds}, after=data{more})'
+        return [STEPS, f"%%pipeline sweep -j 2\n{calls}\ntotal = report(fits)"]
+
+    return sweep
+
+
 def write_notebook(path, cells):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip("\n")) for code in cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -181,17 +228,23 @@ def open_notebook(lab, browser, request):
     pages = []
 
     def open_notebook(cells=(), name=None, kernel=True, server=lab, **options):
-        path = server.root / (name or f"{request.node.originalname}.ipynb")
+        folder = server.root / request.node.originalname
+        folder.mkdir(exist_ok=True)
+        path = folder / (name or "notebook.ipynb")
         if cells:
             write_notebook(path, ["%load_ext fanlab", *cells])
-        page = browser.new_page(viewport={"width": 1180, "height": 860}, **options)
+        page = browser.new_page(viewport={"width": 1180, "height": 1240}, **options)
         page.set_default_timeout(SECONDS * 1000)
-        page.goto(f"{server.url}/doc/tree/{path.name}")
+        page.goto(f"{server.url}/doc/tree/{folder.name}/{path.name}")
         page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.isReady")
         if kernel:
             page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
         pages.append(page)
-        return Notebook(page, path)
+        notebook = Notebook(page, path)
+        if page.get_attribute("body", "data-jp-theme-name") != "JupyterLab Light":  # what an earlier test has left
+            notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+            page.wait_for_selector("body[data-jp-theme-name='JupyterLab Light']", state="attached")
+        return notebook
 
     yield open_notebook
     for page in pages:

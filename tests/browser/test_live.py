@@ -1,59 +1,230 @@
 """The live view while its cell runs, in JupyterLab."""
 
+import time
+
 import pytest
 
 pytestmark = pytest.mark.browser
 
-STEPS = """
-import time
-from fanlab import step, unmapped
-
-@step
-def load(path):
-    print("loading", path)
-    time.sleep(0.3)
-    return list(range(10))
-
-@step
-def fit(n, seconds=0.05):
-    for part in range(2):
-        print(f"fit {n}: part {part}", flush=True)
-        time.sleep(seconds / 2)
-    return n
-
-@step
-def report(fits):
-    time.sleep(0.2)
-    return len(fits)
-"""
+BUSY = "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].innerText === '[*]:'"
 
 
-def pipeline(branches, seconds):
-    return f"""
-%%pipeline sweep -j 2
-data = load("houses.csv")
-fits = fit.map(range({branches}), seconds={seconds}, after=data)
-total = report(fits)
-"""
-
-
-def test_states_change_while_the_cell_runs(open_notebook):
-    notebook = open_notebook([STEPS, pipeline(40, 0.2)])
+def test_states_change_while_the_cell_runs(open_notebook, sweep):
+    notebook = open_notebook([*sweep(40, 0.2)])
     notebook.begin()
     seen, prompts = [], set()
     look = """() => { const view = document.querySelector(".fanlab[data-phase=running]");
         return view && [[...view.querySelectorAll(".fl-node")].map(node => +node.dataset.done),
             document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")[2].innerText]; }"""
-    shot = False
     while found := notebook.page.evaluate(look):  # counts and prompt at the same instant
+        if found[0][1] > 12 >= (seen[-1][1] if seen else 0):
+            notebook.shoot("running")
         seen.append(tuple(found[0]))
         prompts.add(found[1])
-        if found[0][1] > 12 and not shot:
-            shot = True
-            notebook.shoot("running")
     assert len(set(seen)) > 10
     assert seen == sorted(seen)
     assert prompts == {"[*]:"}
     notebook.wait_idle()
     assert notebook.page.locator(".fanlab").count() == 0
     assert "40 of 40 completed" in notebook.output(2).inner_text()
+
+
+def test_a_map_of_1000_branches_is_one_node_and_opens_to_a_grid(open_notebook, sweep):
+    notebook = open_notebook([*sweep(1000, 0.02, ", bad=7")])
+    notebook.begin()
+    page = notebook.page
+    assert page.locator(".fl-node").count() == 3
+    notebook.wait_done(1, 1)
+    page.click(".fl-node[data-node='1']")
+    page.wait_for_selector(".fl-cell")
+    assert page.locator(".fl-cell").count() == 1000
+    notebook.wait_done(1, 300)
+    page.click(".fl-cell[data-branch='7']")
+    page.wait_for_selector(".fl-panel .fl-error")
+    notebook.shoot("grid")
+    panel = page.inner_text(".fl-panel")
+    assert "fit[7]" in panel
+    assert "ValueError: 7 does not converge" in panel
+    assert "Cell In[2], line" in panel
+    assert "raise ValueError" in page.inner_text(".fl-here")
+    assert "fit 7 begins" in page.inner_text(".fl-log")
+    assert page.evaluate(BUSY)
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_idle()
+
+
+def test_cancel_is_heard_while_the_cell_runs(open_notebook, sweep):
+    notebook = open_notebook([*sweep(400, 0.2), "print('the next cell')"])
+    notebook.begin()
+    notebook.wait_done(1, 4)
+    begun = time.monotonic()
+    notebook.page.click(".fl-cancel")
+    notebook.page.wait_for_function(f"!({BUSY})")
+    seconds = time.monotonic() - begun
+    notebook.shoot("cancelled")
+    print(f"cancelled {seconds:.2f} s after the click")
+    assert "sweep: cancelled" in notebook.output(2).inner_text()
+
+
+def test_the_stop_button_ends_the_run(open_notebook, sweep):
+    notebook = open_notebook([*sweep(400, 0.2)])
+    notebook.begin()
+    notebook.wait_done(1, 4)
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_idle()
+    text = notebook.output(2).inner_text()
+    assert "sweep: cancelled" in text
+    assert "KeyboardInterrupt" in text
+    assert notebook.cell("print(sweep.last_run.status)") == "cancelled\n"
+
+
+def test_where_the_kernel_cannot_hear_the_button_the_view_says_what_works(open_notebook, sweep):
+    deaf = "import fanlab.show.kernel as k\nk.InKernel._hear = lambda self, content: None"
+    notebook = open_notebook([*sweep(400, 0.2), "pass"])
+    assert notebook.cell(deaf) == ""
+    notebook.begin()
+    notebook.page.click(".fl-cancel")
+    notebook.page.wait_for_selector(".fl-hint:visible")
+    assert "stop button" in notebook.page.inner_text(".fl-hint")
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_idle()
+
+
+def test_lines_of_a_chosen_branch_arrive_while_it_runs(open_notebook, sweep):
+    notebook = open_notebook([*sweep(4, 3.0)])
+    notebook.begin()
+    page = notebook.page
+    page.click(".fl-node[data-node='1']")
+    page.wait_for_selector(".fl-cell[data-branch='0'][data-state='running']")
+    page.click(".fl-cell[data-branch='0']")
+    page.wait_for_function("document.querySelector('.fl-log')?.innerText.includes('fit 0 begins')")
+    assert "halfway" not in page.inner_text(".fl-log")
+    assert page.evaluate(BUSY)
+    page.wait_for_function("document.querySelector('.fl-log')?.innerText.includes('fit 0 is halfway')")
+    assert page.get_attribute(".fl-cell[data-branch='0']", "data-state") == "running"
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_idle()
+
+
+FLAKY = """
+import pathlib
+@step
+def flaky(n):
+    time.sleep(0.2)
+    if n in (1, 4) and not pathlib.Path("mended").exists():
+        raise OSError(f"cannot reach host {n}")
+    return n * 10
+"""
+
+
+def test_re_run_failed_runs_what_failed_and_binds_the_names_anew(open_notebook, steps):
+    notebook = open_notebook(
+        [steps, FLAKY, "%%pipeline sweep -j 2\nvalues = flaky.map(range(6))\ntotal = report(values)"]
+    )
+    notebook.begin()
+    notebook.wait_idle()
+    page = notebook.page
+    page.wait_for_selector(".fl-kept .fl-again:visible")
+    notebook.shoot("failed")
+    assert "PipelineError" in notebook.output(3).inner_text()
+    saved = notebook.saved().cells[3].outputs
+    assert not any("widget-view" in mime for output in saved for mime in output.get("data", {}))
+    page.click(".fl-explore")
+    page.click(".fl-failure >> nth=0")
+    page.wait_for_selector(".fl-panel .fl-error")
+    notebook.shoot("failed-closer")
+    assert notebook.cell("import pathlib; pathlib.Path('mended').touch(); first = sweep.last_run") == ""
+    page.click(".fl-again")
+    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep: completed')")
+    text = notebook.output(3).inner_text()
+    assert "PipelineError" not in text
+    assert page.locator(".fanlab").count() == 0
+    asked = (
+        "print(list(values), total, first.status, sweep.last_run.status, [s.attempts for s in sweep.last_run['flaky']])"
+    )
+    assert notebook.cell(asked).startswith("[0, 10, 20, 30, 40, 50] 6 failed completed")
+
+
+def test_re_run_failed_can_be_asked_for_before_the_run_has_ended(open_notebook, steps):
+    notebook = open_notebook([steps, FLAKY, "%%pipeline sweep -j 1\nvalues = flaky.map(range(12))"])
+    notebook.begin()
+    page = notebook.page
+    page.wait_for_selector(".fl-again:visible")
+    notebook.path.with_name("mended").touch()
+    page.click(".fl-again")
+    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep: completed')")
+
+
+def test_the_view_can_be_used_with_the_keyboard_alone(open_notebook, sweep):
+    notebook = open_notebook([*sweep(300, 0.1)])
+    notebook.begin()
+    page = notebook.page
+    notebook.wait_done(1, 2)
+    active = "document.activeElement"
+    page.focus(".fl-node[tabindex='0']")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(f"{active}.dataset.node") == "1"
+    page.keyboard.press("Enter")
+    assert page.get_attribute(".fl-node[data-node='1']", "aria-expanded") == "true"
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"{active}.classList.contains('fl-grid')"):
+            break
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowUp", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".fl-panel h4[data-state]")
+    assert "fit[1]" in page.inner_text(".fl-panel h4")
+    assert (
+        page.evaluate(f"document.getElementById({active}.getAttribute('aria-activedescendant')).dataset.branch") == "1"
+    )
+    page.keyboard.press("Escape")
+    assert page.evaluate(f"{active}.dataset.node") == "1"
+    assert page.locator(".fl-drawer:visible").count() == 0
+    page.focus(".fl-tab[aria-selected='true']")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(f"{active}.dataset.tab") == "steps"
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".fl-lanes")
+    notebook.shoot("timeline")
+    assert page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 3  # no key was a command
+    page.focus(".fl-cancel")
+    page.keyboard.press("Enter")
+    notebook.wait_idle()
+    assert "sweep: cancelled" in notebook.output(2).inner_text()
+
+
+def test_the_graph_grows_and_keeps_what_is_open(open_notebook):
+    grow = """
+import time
+import fanlab.show.kernel as k
+from fanlab.core.events import NodeInfo, RunStarted, Expanded, Started
+from fanlab.core.expand import Shape, CALL
+from fanlab.core.record import NodeRecord, Record
+from fanlab.show.live import bundle
+record = Record()
+info = lambda name, kind, *needs: NodeInfo(name, name, kind, ("output",), (), needs)
+record.apply(RunStarted("1", "grow-1", "grow", {}, (info("load", "call"), info("fit", "map", "load")), None, time.time(), 1))
+record.apply(Expanded("load", CALL, (), time.time()))
+record.apply(Expanded("fit", Shape(30), (), time.time()))
+view = k.InKernel(record, k.Controls(lambda: None, lambda: None, lambda: 2), bundle)
+go = []
+for turn in range(600):
+    time.sleep(0.05)
+    if turn == 30:
+        for number in range(3):
+            record.nodes[f"more_{number}"] = NodeRecord(info(f"more_{number}", "call", "fit"))
+    view.see(None)
+    view.pulse()
+    if view._watched.get("branch") == [1, 3] and turn > 60:
+        break
+view.close()
+"""
+    notebook = open_notebook([grow])
+    notebook.begin()
+    page = notebook.page
+    page.click(".fl-node[data-node='1']")
+    page.click(".fl-cell[data-branch='3']")
+    page.wait_for_selector(".fl-node[data-node='4']")
+    assert page.get_attribute(".fl-node[data-node='1']", "aria-expanded") == "true"
+    assert page.get_attribute(".fl-cell[data-branch='3']", "aria-selected") == "true"
+    notebook.wait_idle()

@@ -104,9 +104,13 @@ def test_names_are_those_of_the_keys():
 
 
 def test_names_come_in_bounded_parts():
-    record = run_of(range(5_000))
-    assert names(record.nodes["fit"], 4_990) == [str(number) for number in range(4_990, 5_000)]
+    record = run_of({f"k{number}": number for number in range(3_000)})
+    assert names(record.nodes["fit"], 2_990) == [f"k{number}" for number in range(2_990, 3_000)]
     assert len(names(record.nodes["fit"], 0)) == 2_000
+
+
+def test_branches_that_are_numbered_need_no_names():
+    assert names(run_of([1, 2]).nodes["fit"], 0) is None
 
 
 def test_the_timeline_has_a_lane_for_each_worker_with_every_branch_in_it():
