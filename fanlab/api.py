@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import inspect
 import typing
-import uuid
 from collections.abc import Callable
 from typing import Any, overload
 
-from .core.record import Record
+from .calling import Call, Order
 from .core.spec import RECORDER, RESERVED, Options, Step
-from .core.trace import trace
 from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
-from .execute.journal import Watcher
-from .execute.runner import Job, Runner
 from .failing import raise_failure
 from .place import Place, shell
 from .runs import Run, cell_number
-from .show.echo import Echo
-from .show.kernel import Controls
-from .show.live import View
-from .show.live import view as make_view
-from .store.database import shared
 
 ON_FAILURE = ("continue", "stop")
 RetryOn = type[BaseException] | tuple[type[BaseException], ...]
@@ -216,47 +206,42 @@ class Pipeline:
         return run
 
     def start(self, *args: Any, **kwargs: Any) -> Run:
-        """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`."""
-        run, runner = self._prepare(args, kwargs, None)
-        run._begin_thread(runner.run)
-        return run
+        """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`.
+
+        The body runs in a thread of its own. This returns when it has recorded its steps; of a body that waits for
+        values with `load()`, when it has come to the first of them: the rest of it runs in the background.
+        """
+        return self._call(args, kwargs, None, watched=False).start()
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None = None) -> Run:
         """Run it and return its Run, failed or not; what `earlier` has finished is taken over."""
         __tracebackhide__ = True
-        shown: list[View] = []
-        run, runner = self._prepare(args, kwargs, earlier, shown)
+        call = self._call(args, kwargs, earlier, watched=True)
         try:
-            runner.run()
+            call.go()
         finally:
-            for view in shown:
+            for view in call.views:
                 view.close()
-            if getattr(shell(), "kernel", None) is not None:
-                run._shown = cell_number()
-        return run
+            if call.run is not None and getattr(shell(), "kernel", None) is not None:
+                call.run._shown = cell_number()
+        assert call.run is not None  # something has run, or it has raised
+        return call.run
 
-    def _prepare(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None, shown: list[View] | None = None
-    ) -> tuple[Run, Runner]:
-        """Trace the body. With `shown`, the run is watched where it is called, and its view is put in there."""
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None, *, watched: bool) -> Call:
+        """A call of it, which is watched where it is made or runs unseen."""
         __tracebackhide__ = True
-        make_executor = choose(self._options["n_jobs"], self._options["backend"])
-        parameters = self._bind(args, kwargs)
-        traced = trace(self.name, self._body, args, kwargs, self._options["enable_cache"])
-        store, record = shared(), Record()
-        run = self._last = Run(record, store)
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
-        stop = self._options["on_failure"] == "stop"
-        job = Job(uuid.uuid4().hex, f"{self.name}-{stamp}", self.name, parameters, traced, stop)
-        watchers: list[Watcher] = []
-        if shown is not None:
-            controls = Controls(run.cancel, run._run_again, lambda: runner.workers)
-            shown.append(make_view(record, controls))
-            watchers = [Echo(record), *shown]
-        keep = run._taking_over(earlier, traced.graph) if earlier is not None else None
-        runner = Runner(job, store, record, make_executor, watchers, keep, run._table)
-        run._attach(runner, traced.graph, lambda found: self._run(args, kwargs, found))
-        return run, runner
+        options = self._options
+        executor = choose(options["n_jobs"], options["backend"])
+        order = Order(
+            self.name, self._body, args, kwargs, self._bind(args, kwargs), options["enable_cache"],
+            options["on_failure"] == "stop", executor, earlier,
+        )  # fmt: skip
+
+        def begun(run: Run) -> None:
+            self._last = run
+            run._again = lambda found: self._run(args, kwargs, found)
+
+        return Call(order, begun, watched=watched)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from .core.events import Status
 from .core.expand import Items, Shape
+from .core.pending import Branches, Flattened, Gathered, Grouped, Output
 from .core.record import NodeRecord
 from .core.seal import Packed, Unsendable
-from .core.spec import Branches, Output
 from .errors import NotAvailable, NotFound, near
 from .runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def export(names: Mapping[str, Any], run: Run) -> dict[str, Any]:
@@ -26,6 +29,8 @@ def value_of(value: Any, run: Run) -> Any:
     if isinstance(value, Branches):
         node = run._record.nodes[value._node]
         return BranchList(run, node, value._output) if node.shape is not None else _missing(node, 0)
+    if isinstance(value, (Gathered, Flattened, Grouped)):
+        return _made_of(value, run)
     if type(value) in (list, tuple):
         items = [value_of(item, run) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else type(value)(items)
@@ -42,6 +47,15 @@ def _output(value: Output, run: Run) -> Any:
     if packed is None:
         return _missing(node, branch)
     return run._store.artifacts.value(Packed(packed, value._output))
+
+
+def _made_of(value: Gathered | Flattened | Grouped, run: Run) -> Any:
+    """What a fan-in would receive of branches."""
+    node = run._record.nodes[value._node]
+    missing = [b for b in node.branches() if node.shape is None or node.outputs[b] is None]
+    if node.shape is None or (missing and not isinstance(value, Gathered)):
+        return _missing(node, (missing or [0])[0])
+    return run._made_of(value)
 
 
 class Missing:
@@ -101,7 +115,7 @@ class BranchList:
         return self._shape.size
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._value(branch) for branch in range(len(self)))
+        return (self._value(branch) for branch in self._shape.order())
 
     @overload
     def __getitem__(self, key: slice) -> list[Any]: ...
@@ -109,15 +123,17 @@ class BranchList:
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            return [self._value(branch) for branch in range(len(self))[key]]
+            return [self._value(branch) for branch in self._shape.order()[key]]
         branch = self._shape.position(key)
         if branch is None and type(key) is int and -len(self) <= key < len(self):
             numbered = any(isinstance(known, int) for known in self.keys())  # then a number can only be a key
-            branch = None if numbered else key % len(self)
+            branch = None if numbered else self._shape.order()[key]
         if branch is None:
             keys = self.keys()
             shown = (
-                f"its keys are {', '.join(map(repr, keys[:5]))}" if self._shape.keys else f"it has {len(self)} branches"
+                f"its keys are {', '.join(map(repr, keys[:5]))}"
+                if self._shape.keyed
+                else f"it has {len(self)} branches"
             )
             raise NotFound(f"'{self._node.info.name}' has no branch {key!r}", do=near(str(key), keys) or shown)
         return self._value(branch)
@@ -135,15 +151,25 @@ class BranchList:
 
     def keys(self) -> list[Any]:
         """The branches' keys; positions where nothing was keyed."""
-        return [self._shape.key(branch) for branch in range(len(self))]
+        if self._shape.keyed:
+            return [self._shape.key(branch) for branch in self._shape.order()]
+        return list(range(len(self)))
 
     def load(self) -> list[Any] | dict[Any, Any]:
         """All values: a list in branch order, a dict where a dict was mapped. Missing stands where there is none."""
-        return list(self) if self._shape.keys is None else dict(zip(self.keys(), self, strict=True))
+        return dict(zip(self.keys(), self, strict=True)) if self._shape.keyed else list(self)
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The branches' rows of `run.results`: key, arguments, outputs, status, error."""
+        return self._run._table(self._run._record, self._node.info.name)
 
     def fanlab_items(self) -> Items:
         """Its branches as items to map over, by their stored values."""
-        return Items(tuple(self._packed(branch) for branch in range(len(self))), self._shape.keys)
+        return Items(
+            tuple(self._packed(branch) for branch in self._shape.order()),
+            tuple(self.keys()) if self._shape.keyed else None,
+        )
 
     def _packed(self, branch: int) -> Packed | Unsendable:
         packed = self._node.outputs[branch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .core.events import Failure
 from .errors import FanlabError, PipelineError
@@ -15,10 +15,18 @@ if TYPE_CHECKING:
     from .runs import Run
 
 
-def raise_failure(run: Run) -> None:
-    """Raise the PipelineError of a run that has not completed; its cause is the first step's own exception."""
+def raise_failure(run: Run, wanted: str = "") -> NoReturn:
+    """Raise the PipelineError of a run that has not completed; its cause is the first step's own exception.
+
+    With `wanted`, the first of those because of which this node has no value.
+    """
     record = run._record
     failures = [f for f in record.failures() if not f[0].info.tolerated] or list(record.failures())
+    if wanted:
+        because = (wanted, record.nodes[wanted].because)
+        failures.sort(key=lambda f: f[0].info.name not in because)
+    if record.failure is not None:
+        raise_body_failure(run, record.failure)
     if not failures:
         error = PipelineError(f"run '{run.name}' is {run.status}", do="use run.results for what is finished")
         error.run = run
@@ -37,6 +45,17 @@ def raise_failure(run: Run) -> None:
     )
     error.run = run
     raise error from found
+
+
+def raise_body_failure(run: Run, failure: Failure) -> NoReturn:
+    """Raise the PipelineError of a run whose body has raised after steps had run."""
+    error = PipelineError(
+        f"the body of '{run.pipeline}' failed: {failure.type}: {failure.message}",
+        where=where(failure),
+        do="mend the body and run again; error.run.results has everything that finished",
+    )
+    error.run = run
+    raise error from cause(failure)
 
 
 def cause(failure: Failure) -> BaseException:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from .core.again import without
 from .core.carry import Carried
-from .core.events import Event, Finished
-from .core.expand import Shape
+from .core.events import Event
 from .core.graph import Graph
+from .core.pending import Pending
 from .core.record import Record
 from .core.seal import Stored
 from .core.selection import chosen
-from .errors import NotAvailable, NotFound, listed, near
+from .errors import NotAvailable, NotFound, PipelineError, listed, near
+from .execute.expanding import Keep
 from .execute.runner import Runner
 from .execute.values import Values
 from .failing import raise_failure
@@ -135,7 +136,7 @@ class Run:
         """Wait until it has ended, or for so many seconds; returns the run and raises nothing of its steps."""
         if self._thread is not None:
             self._thread.join(timeout)
-        if self._fault is not None:
+        if self._fault is not None and self._record.failure is None and not isinstance(self._fault, PipelineError):
             raise self._fault
         return self
 
@@ -213,6 +214,11 @@ class Run:
 
         return results(self._record, self._artifact, only=nodes)
 
+    def _made_of(self, value: Pending) -> Any:
+        """What a fan-in would receive of branches, opened."""
+        values = Values(self._record, self._store.artifacts, self._table)
+        return values.open(values.seal_value(value))
+
     def _note(self, event: Event) -> None:
         """Keep something that happened after its end."""
         self._store.write(self._record.id, [event])
@@ -226,20 +232,10 @@ class Run:
             if run._bind is not None:
                 run._bind(run)
 
-    def _attach(self, runner: Runner, graph: Graph, again: Callable[[Run], Run]) -> None:
-        self._runner, self._graph, self._again = runner, graph, again
+    def _attach(self, runner: Runner, graph: Graph) -> None:
+        self._runner, self._graph = runner, graph
 
-    def _begin_thread(self, run: Callable[[], None]) -> None:
-        def work() -> None:
-            try:
-                run()
-            except BaseException as fault:  # noqa: BLE001 (told by wait, in the thread that asks)
-                self._fault = fault
-
-        self._thread = threading.Thread(target=work, name="fanlab-run", daemon=True)
-        self._thread.start()
-
-    def _taking_over(self, earlier: Run, graph: Graph) -> Callable[[str, Shape], dict[int, Finished]]:
+    def _taking_over(self, earlier: Run, graph: Graph) -> Keep:
         """What tells, of each node, which branches `earlier` has finished and this run need not run."""
         return Carried(earlier._record, earlier._graph, self._record, graph).branches
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import FanOutError, StepCallError, near
 from ..place import here
-from .expand import items_of
+from .expand import Items, items_of
+from .pending import Branches, Flattened, Gathered, Grouped, Output, Pending
 from .seal import rebuild
-from .spec import RESERVED, Argument, Branches, Gathered, Output, Step, Unmapped
+from .spec import RESERVED, Argument, Step, Unmapped
 
 
 @functools.lru_cache(maxsize=128)
@@ -64,7 +65,7 @@ def mapped(step: Step, kind: str, argument: Argument) -> Argument:
             where=str(here()),
             do="map over the branches themselves, or give it to a step and map over what that returns",
         )
-    if isinstance(value, (Output, Branches)):
+    if isinstance(value, (Output, Branches, Flattened, Grouped)):
         return replace(argument, mapped=True)
     try:
         items = items_of(value)
@@ -74,6 +75,37 @@ def mapped(step: Step, kind: str, argument: Argument) -> Argument:
     if items is None:
         return replace(argument, value=value)
     return replace(argument, value=copied(items), mapped=True)
+
+
+def reduced(step: Step, items: Any) -> Argument:
+    """What a step reduces, as its one argument.
+
+    Raises FanOutError for what has no items, StepCallError for a step that does not take two values.
+    """
+    try:
+        _signature(step.function).bind(None, None)
+    except TypeError:
+        signature = _signature(step.function)
+        raise StepCallError(
+            f"step '{step.name}' .reduce() calls it with two values, but its parameters are {signature}",
+            where=str(here()),
+            do="let it take two values, such as def add(a, b)",
+        ) from None
+    except ValueError:  # written in C without a signature
+        pass
+    value = items.value if isinstance(items, Unmapped) else items
+    if isinstance(value, (Output, Branches, Flattened)) or (isinstance(value, Gathered) and value._kind != "results"):
+        return Argument("items", value, mapped=True)
+    found = items_of(value) if not isinstance(value, Pending) else None
+    if found is None:
+        raise FanOutError(
+            f"{step.name}.reduce() takes items, not {value!r}"
+            if isinstance(value, Pending)
+            else f"{step.name}.reduce() takes items, not {type(value).__name__}",
+            where=str(here()),
+            do="give it Branches, branches.successful(), a list, or an Output that is one",
+        )
+    return Argument("items", copied(Items(found.values)), mapped=True)
 
 
 def refuse_nothing_to_map(step: Step, kind: str, arguments: tuple[Argument, ...]) -> None:

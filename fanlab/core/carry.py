@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .events import Finished, Status
-from .expand import Shape
+from .expand import GrowingItems, Shape
 from .graph import Graph
 from .record import Record
 from .seal import Stored, rebuild
@@ -20,39 +20,72 @@ class Carried:
         self._functions = {name: node.step.function for name, node in (earlier_graph or graph).nodes.items()}
         self._same: dict[str, bool] = {}
 
-    def branches(self, name: str, shape: Shape) -> dict[int, Finished]:
-        """The finished branches of a node whose branches are known now, as if they had just been found."""
-        node = self._earlier.nodes.get(name)
-        self._same[name] = self._is_same(name, shape)
-        if node is None or not self._same[name]:
+    def branches(self, name: str, shape: Shape, start: int = 0) -> dict[int, Finished]:
+        """The finished branches of a node from one on, whose branches are known now, as if they had just been found."""
+        if name not in self._earlier.nodes:
+            self._same[name] = False
+            return {}
+        node = self._earlier.calls(name)
+        if start == 0:
+            self._same[name] = self._is_same(name, shape)
+        if not self._same[name]:
             return {}
         found = {}
-        for branch in range(shape.size):
-            if node.statuses[branch] in (Status.COMPLETED, Status.CACHED):
+        for branch in range(start, shape.size):
+            before = branch if shape.blocks is None else self._before(name, shape, branch)
+            if before is not None and node.statuses[before] in (Status.COMPLETED, Status.CACHED):
                 found[branch] = Finished(
-                    name, branch, bytes([Status.CACHED]), node.attempts[branch], node.workers[branch],
-                    node.begun[branch : branch + 1], node.ended[branch : branch + 1], node.peaks[branch : branch + 1],
-                    (node.outputs[branch],), {}, {branch: node.metadata[branch]} if branch in node.metadata else {},
-                    {branch: node.items[branch]} if branch in node.items else {},
+                    name, branch, bytes([Status.CACHED]), node.attempts[before], node.workers[before],
+                    node.begun[before : before + 1], node.ended[before : before + 1], node.peaks[before : before + 1],
+                    (node.outputs[before],), {}, {branch: node.metadata[before]} if before in node.metadata else {},
+                    {branch: node.items[before]} if before in node.items else {},
                 )  # fmt: skip
         return found
 
+    def _before(self, name: str, shape: Shape, branch: int) -> int | None:
+        """The earlier number of a branch that came of an item: the one with the same path and the same items."""
+        earlier = self._earlier.nodes[name]
+        if earlier.shape is None or earlier.shape.blocks is None:
+            return None
+        before = earlier.shape.blocks.find(shape.key(branch))
+        if before is None:
+            return None
+        for old, new in zip(earlier.arguments, self._record.nodes[name].arguments, strict=True):
+            if isinstance(new.value, GrowingItems) and (
+                not isinstance(old.value, GrowingItems)
+                or _told_value(old.value.values[before]) != _told_value(new.value.values[branch])
+            ):
+                return None
+        return before
+
     def _is_same(self, name: str, shape: Shape) -> bool:
-        node = self._earlier.nodes.get(name)
-        if node is None or node.shape is None or (node.shape.size, node.shape.keys) != (shape.size, shape.keys):
+        node = self._earlier.calls(name)
+        if node.shape is None or (shape.blocks is None) != (node.shape.blocks is None):
+            return False
+        if shape.blocks is None and (node.shape.size, node.shape.keys) != (shape.size, shape.keys):
             return False
         before, now = self._functions.get(name), self._graph.nodes[name].step.function
         if before is not now and getattr(before, "__code__", before) is not getattr(now, "__code__", now):
             return False
-        if [_told(a) for a in node.arguments] != [_told(a) for a in self._record.nodes[name].arguments]:
+        if [_told(a) for a in node.arguments] != [_told(a) for a in self._record.calls(name).arguments]:
             return False
-        return all(self._same.get(source, False) for source in self._graph.needs[name].nodes())
+        needs = self._graph.needs[name]
+        if any(self._earlier.nodes[source].count(Status.FAILED, Status.SKIPPED) for source in needs.ends):
+            return False  # it may be told of more now
+        return all(self._same.get(source, False) for source in needs.nodes())
+
+
+def _told_value(value: Any) -> Any:
+    """A sealed value as it can be compared: stored values by their hashes."""
+
+    def leaf(found: Any) -> Any:
+        if isinstance(found, GrowingItems):
+            return "items"  # which are compared branch by branch
+        return ("stored", found.hash) if isinstance(found, Stored) else (type(found), repr(found))
+
+    return rebuild(value, leaf)
 
 
 def _told(argument: Argument) -> Any:
-    """An argument as it can be compared: stored values by their hashes."""
-
-    def leaf(value: Any) -> Any:
-        return ("stored", value.hash) if isinstance(value, Stored) else (type(value), repr(value))
-
-    return (argument.name, rebuild(argument.value, leaf))
+    """An argument as it can be compared."""
+    return (argument.name, _told_value(argument.value))

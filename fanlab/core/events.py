@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from .blocks import Block
 from .expand import Items, Shape
 from .spec import Argument
 
@@ -78,19 +79,50 @@ class RunStarted:
     pipeline: str
     parameters: Mapping[str, Any]
     nodes: tuple[NodeInfo, ...]
-    returned: Any  # what the body returned, sealed
+    returned: Any  # what the body returned, sealed; None where that is told later
     time: float
     process: int
     reads: str = ""  # of a combine cell: the name of the run whose results it saw
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A body that waits for values has called more steps since."""
+
+    nodes: tuple[NodeInfo, ...]
+    tolerated: Mapping[str, bool]  # of earlier nodes, where that is another now
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A body that waits for values has ended; `value` is what it returned, sealed."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Expanded:
-    """The branches of a node are known; `arguments` are its sealed ones with the mapped items in place."""
+    """The branches of a node are known; `arguments` are its sealed ones with the mapped items in place.
+
+    Of a node that `grows`, only how they will be made is known: they are told by events of their own.
+    """
 
     node: str
     shape: Shape
     arguments: tuple[Argument, ...]
+    time: float
+    grows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """More branches of a node are known."""
+
+    node: str
+    blocks: tuple[Block, ...]
+    arguments: tuple[Argument, ...]  # those that map over items, with the new ones
+    last: bool
     time: float
 
 
@@ -180,10 +212,11 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended as "completed", "failed" or "cancelled"."""
+    """A run ended as "completed", "failed" or "cancelled"; `failure` is what its body raised after steps had run."""
 
     status: str
     time: float
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +229,18 @@ class Combined:
     status: Status
 
 
-Event = RunStarted | Expanded | Started | Logged | Progressed | Finished | Retried | Lost | RunEnded | Combined
+Event = (
+    RunStarted
+    | Recorded
+    | Returned
+    | Expanded
+    | Grown
+    | Started
+    | Logged
+    | Progressed
+    | Finished
+    | Retried
+    | Lost
+    | RunEnded
+    | Combined
+)

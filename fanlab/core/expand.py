@@ -7,10 +7,14 @@ import string
 from collections import Counter
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FanOutError, listed, near
 from ..place import here
+
+if TYPE_CHECKING:
+    from .blocks import Blocks
+    from .joins import Join, Tree
 
 LONGEST_TEXT = 4096  # characters or bytes; a longer one is stored, so that a graph stays small
 _PLAIN_TYPES = {type(None), bool, int, float, complex, str}
@@ -32,6 +36,23 @@ class Items:
         object.__setattr__(self, "plain", plain)
 
 
+class GrowingItems:
+    """The items of a mapped argument that become known one after the other. It only ever grows at its end."""
+
+    __slots__ = ("plain", "ref", "values")
+    keys = None
+
+    def __init__(self, ref: Any) -> None:
+        self.ref = ref  # to the branches whose items they are
+        self.values: list[Any] = []
+        self.plain = True
+
+    def extend(self, items: Items) -> None:
+        """Take in more of them."""
+        self.values += items.values
+        self.plain = self.plain and items.plain
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One mapped argument, as far as the number of branches is concerned."""
@@ -49,28 +70,68 @@ class Shape:
     keys: tuple[Any, ...] | None = None  # one per branch; None: branches are numbered from 0
     strides: tuple[tuple[int, int], ...] = ()  # (stride, length) per mapped argument
     labels: tuple[str, ...] | None = None  # what stands in the brackets; None: the key or number
+    joins: tuple[Join | None, ...] = ()  # per mapped argument, where an item is not simply a branch of its source
+    blocks: Blocks | None = None  # of a map over items: their keys and order
+    tree: Tree | None = None  # of a reduce
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a fan-in receives a dict."""
+        return self.keys is not None if self.blocks is None else self.blocks.keyed
+
+    @property
+    def named(self) -> bool:
+        """Whether something else than a branch's number stands in its brackets."""
+        return self.labels is not None or self.keys is not None or self.blocks is not None or self.tree is not None
 
     def item(self, argument: int, branch: int) -> int:
         """The position of a branch's item in its `argument`-th mapped argument."""
         stride, length = self.strides[argument]
         return branch // stride % length
 
+    def targets(self, argument: int, source: int) -> Iterator[int]:
+        """The branches that need branch `source` of what the `argument`-th mapped argument maps over."""
+        join = self.joins[argument] if self.joins else None
+        stride, length = self.strides[argument]
+        for item in (source,) if join is None else join.items(source):
+            for block in range(item * stride, self.size, stride * length):
+                yield from range(block, min(block + stride, self.size))
+
+    def sources(self, argument: int, branch: int) -> Sequence[int]:
+        """The branches of what an argument maps over that a branch needs."""
+        join = self.joins[argument] if self.joins else None
+        item = self.item(argument, branch)
+        return (item,) if join is None else join.sources(item)
+
+    def straight(self, argument: int) -> bool:
+        """Whether branch i simply needs branch i of what the argument maps over."""
+        stride, length = self.strides[argument]
+        return stride == 1 and length >= self.size and not (self.joins and self.joins[argument] is not None)
+
+    def order(self) -> Sequence[int]:
+        """The branches in call order."""
+        return range(self.size) if self.blocks is None else self.blocks.order()
+
     def key(self, branch: int) -> Any:
-        """A branch's key, its number where nothing was keyed."""
+        """A branch's key, its number where nothing was keyed; of an item of a branch, the path to it."""
+        if self.blocks is not None:
+            return self.blocks.path(branch)
         return branch if self.keys is None else self.keys[branch]
 
     def label(self, branch: int) -> str:
         """What stands in a branch's brackets."""
         if self.labels is not None:
             return self.labels[branch]
-        return key_label(self.key(branch))
+        return key_label(self.key(branch) if self.tree is None else self.tree.place(branch))
 
     def position(self, key: Any) -> int | None:
         """The branch of a key, or of a position where nothing was keyed; None where there is none."""
-        if self.keys is not None:
-            return next((i for i, k in enumerate(self.keys) if k == key), None)
+        if self.blocks is not None and isinstance(key, tuple):
+            return self.blocks.find(key)
+        if self.keyed:
+            return next((i for i in self.order() if self.key(i) == key), None)
         if isinstance(key, int) and -self.size <= key < self.size:
-            return key % self.size
+            return self.order()[key]
         return None
 
 

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from .blocks import Blocks
 from .events import (
     Combined,
     Event,
     Expanded,
     Failure,
     Finished,
+    Grown,
     Logged,
     Lost,
     NodeInfo,
     Progressed,
+    Recorded,
     Retried,
+    Returned,
     RunEnded,
     RunStarted,
     Started,
     Status,
 )
-from .expand import CALL, Items, Shape
+from .expand import CALL, GrowingItems, Items, Shape
 from .spec import Argument
 
 LogLine = tuple[str, str, float]  # stream, text, time
 
 
 class NodeRecord:
-    """What is known of one node: columns with one entry a branch. `shape` is None until they are told."""
+    """What is known of one node: columns with one entry a branch. `shape` is None until they are told.
+
+    A reduce is one branch; its calls, of which that is the sum, are the branches of `inner`.
+    """
 
     __slots__ = (
-        "arguments", "attempts", "because", "begun", "ended", "failure", "failures", "info",
+        "arguments", "attempts", "because", "begun", "ended", "failure", "failures", "growing", "info", "inner",
         "items",
         "logs", "metadata", "outputs", "peaks", "progress", "queued", "shape", "status", "statuses", "workers",
     )  # fmt: skip
@@ -41,6 +49,8 @@ class NodeRecord:
         self.info = info
         self.arguments: tuple[Argument, ...] = info.arguments
         self.shape: Shape | None = None
+        self.growing = False  # whether more branches may become known
+        self.inner: NodeRecord | None = None
         self.status = Status.QUEUED  # of the node as a whole, while its branches are not known
         self.failure: Failure | None = None  # of the node as a whole
         self.because = ""
@@ -61,7 +71,7 @@ class NodeRecord:
     @property
     def mapped(self) -> bool:
         """Whether the node is a fan-out."""
-        return self.info.kind != "call"
+        return self.info.kind not in ("call", "reduce")
 
     def name(self, branch: int) -> str:
         """The name of a branch: the node's own where nothing fans out."""
@@ -69,9 +79,9 @@ class NodeRecord:
             return self.info.name
         return f"{self.info.name}[{self.shape.label(branch)}]"
 
-    def branches(self) -> range:
-        """The numbers of the branches; one for a node whose branches never became known."""
-        return range(1 if self.shape is None else self.shape.size)
+    def branches(self) -> Sequence[int]:
+        """The numbers of the branches in call order; one for a node whose branches never became known."""
+        return range(1) if self.shape is None else self.shape.order()
 
     def branch_status(self, branch: int) -> Status:
         """How one branch stands."""
@@ -98,14 +108,48 @@ class NodeRecord:
             return Status.CACHED
         return Status.COMPLETED
 
-    def expand(self, shape: Shape, arguments: tuple[Argument, ...], time: float) -> None:
+    def expand(self, event: Expanded) -> None:
         """Make room for the branches."""
-        size = shape.size
-        self.shape, self.arguments, self.queued = shape, arguments, time
-        self.statuses, self.attempts = bytearray(size), bytearray(size)
-        self.begun, self.ended = array("d", bytes(8 * size)), array("d", bytes(8 * size))
-        self.workers, self.peaks = array("i", bytes(4 * size)), array("q", bytes(8 * size))
-        self.outputs = [None] * size
+        if self.info.kind == "reduce":
+            self.inner = NodeRecord(replace(self.info, kind="calls", arguments=()))
+            self.inner.shape, self.inner.arguments = event.shape, event.arguments
+            self.inner._add(event.shape.size)
+            self.shape, self.queued = CALL, event.time
+            self.arguments = tuple(replace(argument, mapped=False) for argument in event.arguments)
+        else:
+            self.shape, self.arguments, self.queued = event.shape, event.arguments, event.time
+            self.growing = event.grows
+            if event.grows:
+                self.arguments = tuple(
+                    replace(a, value=GrowingItems(a.value)) if a.mapped and a.value.kind else a for a in event.arguments
+                )
+                self.shape = replace(event.shape, blocks=Blocks(keyed=event.shape.keyed))
+        self._add(self.shape.size)
+
+    def grow(self, event: Grown) -> None:
+        """Make room for more branches behind those that there are."""
+        assert self.shape is not None
+        blocks = self.shape.blocks
+        assert blocks is not None
+        old = blocks.size
+        blocks.extend(event.blocks)
+        size = blocks.size
+        self.shape = replace(self.shape, size=size, strides=tuple((1, max(size, 1)) for _ in self.shape.strides))
+        more = {argument.name: argument.value for argument in event.arguments}
+        for argument in self.arguments:
+            if argument.name in more:
+                argument.value.extend(more[argument.name])
+        self.growing = not event.last
+        self._add(size - old)
+
+    def _add(self, size: int) -> None:
+        self.statuses.extend(bytes(size))
+        self.attempts.extend(bytes(size))
+        self.begun.frombytes(bytes(8 * size))
+        self.ended.frombytes(bytes(8 * size))
+        self.workers.frombytes(bytes(4 * size))
+        self.peaks.frombytes(bytes(8 * size))
+        self.outputs.extend([None] * size)
 
 
 class Record:
@@ -117,6 +161,7 @@ class Record:
         self.nodes: dict[str, NodeRecord] = {}
         self.returned: Any = None
         self.status = "running"
+        self.failure: Failure | None = None  # what the body raised after steps had run
         self.start = self.end = 0.0
         self.process = 0
         self.reads = ""  # of a combine cell: the name of the run whose results it saw
@@ -127,25 +172,43 @@ class Record:
         match event:
             case Finished():
                 self._finished(event)
-            case Started(node, branch, attempt, worker, time):
-                found = self.nodes[node]
-                found.statuses[branch], found.attempts[branch] = Status.RUNNING, attempt
-                found.workers[branch], found.begun[branch] = worker, time
-            case Logged(node, branch, stream, text, time):
-                self.nodes[node].logs.setdefault(branch, []).append((stream, text, time))
-            case Progressed(node, branch, done, total):
-                self.nodes[node].progress[branch] = (done, total)
-            case Expanded(node, shape, arguments, time):
-                self.nodes[node].expand(shape, arguments, time)
-            case Retried(node, branch, attempt, _, _):
-                found = self.nodes[node]
-                found.statuses[branch], found.attempts[branch] = Status.QUEUED, min(attempt, 255)
+            case Started() | Logged() | Progressed() | Retried():
+                self._ran(event)
             case Lost():
                 self._lost(event)
+            case Expanded() | Grown():
+                node = self.nodes[event.node]
+                node.expand(event) if isinstance(event, Expanded) else node.grow(event)
             case RunStarted():
                 self._begin(event)
+            case Recorded():
+                self._more(event)
+            case Returned(value):
+                self.returned = value
             case RunEnded() | Combined():
                 self._after(event)
+
+    def _ran(self, event: Started | Logged | Progressed | Retried) -> None:
+        node, branch = self.calls(event.node), event.branch
+        match event:
+            case Started(_, _, attempt, worker, time):
+                node.statuses[branch], node.attempts[branch] = Status.RUNNING, attempt
+                node.workers[branch], node.begun[branch] = worker, time
+                self._sum_up(event.node)
+            case Logged(_, _, stream, text, time):
+                node.logs.setdefault(branch, []).append((stream, text, time))
+                if node is not self.nodes[event.node]:
+                    self.nodes[event.node].logs.setdefault(0, []).append((stream, text, time))
+            case Progressed(_, _, done, total):
+                node.progress[branch] = (done, total)
+            case Retried(_, _, attempt, _, _):
+                node.statuses[branch], node.attempts[branch] = Status.QUEUED, min(attempt, 255)
+                self._sum_up(event.node)
+
+    def calls(self, name: str) -> NodeRecord:
+        """The node whose branches are what runs: of a reduce its calls, else the node itself."""
+        node = self.nodes[name]
+        return node.inner or node
 
     def walk(self) -> Iterator[tuple[NodeRecord, int]]:
         """Every branch in call order, with its node."""
@@ -170,8 +233,12 @@ class Record:
         for node in self.nodes.values():
             if node.failure is not None:
                 yield node, 0, node.failure
-            for branch in sorted(node.failures):
-                yield node, branch, node.failures[branch]
+            calls = node.inner or node
+            found = sorted(calls.failures)
+            if found and calls.shape is not None and calls.shape.blocks is not None:
+                found.sort(key=calls.shape.blocks.position)
+            for branch in found:
+                yield calls, branch, calls.failures[branch]
 
     def _begin(self, event: RunStarted) -> None:
         self.id, self.name, self.pipeline = event.id, event.name, event.pipeline
@@ -179,15 +246,20 @@ class Record:
         self.start, self.process, self.reads = event.time, event.process, event.reads
         self.nodes = {info.name: NodeRecord(info) for info in event.nodes}
 
+    def _more(self, event: Recorded) -> None:
+        self.nodes.update((info.name, NodeRecord(info)) for info in event.nodes)
+        for name, handled in event.tolerated.items():
+            self.nodes[name].info = replace(self.nodes[name].info, tolerated=handled)
+
     def _after(self, event: RunEnded | Combined) -> None:
         if isinstance(event, RunEnded):
-            self.status, self.end = event.status, event.time
+            self.status, self.end, self.failure = event.status, event.time, event.failure
         else:
             self.combined.pop(event.name, None)  # the latest stands last
             self.combined[event.name] = event
 
     def _finished(self, event: Finished) -> None:
-        node = self.nodes[event.node]
+        node = self.calls(event.node)
         start, stop = event.start, event.start + len(event.statuses)
         node.statuses[start:stop] = event.statuses
         node.attempts[start:stop] = bytes([min(event.attempt, 255)]) * len(event.statuses)
@@ -198,14 +270,41 @@ class Record:
         node.failures.update(event.failures)
         node.metadata.update(event.metadata)
         node.items.update(event.items)
+        self._sum_up(event.node, event)
 
     def _lost(self, event: Lost) -> None:
-        node = self.nodes[event.node]
-        node.because = event.because
+        whole = self.nodes[event.node]
+        whole.because = event.because
         if event.stop is None:
-            node.status, node.failure = event.status, event.failure
+            whole.status, whole.failure = event.status, event.failure
+            whole.shape, whole.growing = None, False  # of one that grows there was none yet
         else:
+            node = self.calls(event.node)
+            node.because = event.because
             node.statuses[event.start : event.stop] = bytes([event.status]) * (event.stop - event.start)
+            self._sum_up(event.node)
+
+    def _sum_up(self, name: str, event: Finished | None = None) -> None:
+        """Have a reduce say what its calls say together."""
+        node = self.nodes[name]
+        calls = node.inner
+        if calls is None:
+            return
+        node.statuses[0] = calls.overall()
+        node.attempts[0] = max(node.attempts[0], max(calls.attempts))
+        node.workers[0] = calls.workers[-1]
+        if event is None:
+            return
+        node.begun[0] = min([t for t in (node.begun[0], *event.begun) if t], default=0.0)
+        node.ended[0] = max(node.ended[0], *event.ended)
+        node.peaks[0] = max(node.peaks[0], *event.peaks)
+        node.outputs[0] = calls.outputs[-1]
+        for branch in sorted(event.failures)[:1]:
+            node.failures.setdefault(0, event.failures[branch])
+        for metadata in event.metadata.values():
+            node.metadata[0] = {**node.metadata.get(0, {}), **metadata}
+        if len(calls.statuses) - 1 in event.items:
+            node.items[0] = event.items[len(calls.statuses) - 1]
 
 
 def call_shape(info: NodeInfo) -> Shape | None:

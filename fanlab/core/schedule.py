@@ -12,6 +12,7 @@ import heapq
 from array import array
 from collections import deque
 from collections.abc import Container, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from .events import Status
@@ -19,6 +20,8 @@ from .expand import CALL, Shape
 from .graph import Graph, Link, Need
 
 _GOOD = (Status.COMPLETED, Status.CACHED)
+_Reader = tuple[str, tuple[int, int] | None]  # a node, and which of its items; None: all of it
+_COUNT = (-1, -1)  # in place of an item: the node takes the number of its branches from a value
 
 
 class Dropped(NamedTuple):
@@ -31,12 +34,22 @@ class Dropped(NamedTuple):
     because: str  # the node whose failure is the reason; "" where there is none
 
 
+class Fresh(NamedTuple):
+    """Branches that have ended whose items make new branches of another node; of lost ones, because of which node."""
+
+    start: int
+    stop: int
+    because: str
+
+
 class _State:
     """What is known of one node while the run goes on."""
 
     __slots__ = (
         "broken",
+        "fresh",
         "gates",
+        "growing",
         "held",
         "left",
         "ready",
@@ -48,9 +61,11 @@ class _State:
         "waiting",
     )
 
-    def __init__(self, gates: int, unsized: int, probe: bool) -> None:
-        self.gates = gates  # needs of the whole node that are not completed yet
-        self.unsized = unsized  # arguments whose number of items is not known yet
+    def __init__(self, probe: bool) -> None:
+        self.gates = 0  # needs of the whole node that are not completed yet
+        self.unsized = 0  # arguments whose number of items is not known yet
+        self.growing = False  # whether more branches may become known
+        self.fresh: list[Fresh] = []  # what they will become known from
         self.shape: Shape | None = None
         self.status = bytearray()
         self.waiting: array[int] | None = None  # needs of each branch that are not completed yet
@@ -71,28 +86,41 @@ class Schedule:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._order = {name: i for i, name in enumerate(graph.nodes)}
-        self._names = list(graph.nodes)
+        self._order: dict[str, int] = {}
+        self._names: list[str] = []
         self._states: dict[str, _State] = {}
-        self._whole: dict[str, list[tuple[str, tuple[int, int] | None]]] = {name: [] for name in graph.nodes}
-        self._single: dict[Need, list[tuple[str, tuple[int, int] | None]]] = {}
-        self._ends: dict[str, list[str]] = {name: [] for name in graph.nodes}  # who waits until a node has ended
-        self._links: dict[str, list[tuple[str, Link]]] = {name: [] for name in graph.nodes}
-        self._sized: dict[str, list[str]] = {
-            name: [] for name in graph.nodes
-        }  # who takes its number from a node's branches
-        self._counted: dict[str, list[str]] = {
-            name: [] for name in graph.nodes
-        }  # who takes its number from a node's value
+        self._whole: dict[str, list[_Reader]] = {}
+        self._single: dict[Need, list[_Reader]] = {}
+        self._ends: dict[str, list[tuple[str, bool]]] = {}  # who waits until a node has ended; or counts by it
+        self._links: dict[str, list[tuple[str, Link]]] = {}
+        self._sized: dict[str, list[str]] = {}  # who takes its number from a node's branches
+        self._begun: dict[str, list[str]] = {}  # who begins to grow when a node's first branches are known
+        self._growers: dict[str, list[str]] = {}  # who grows with a node
         self._ready: list[tuple[int, int]] = []  # heap of (-depth, position)
         self._expandable: deque[str] = deque()
+        self._growable: dict[str, None] = {}
         self._dropped: list[Dropped] = []
-        self._unsettled = len(graph.nodes)
-        for name in graph.nodes:
+        self._unsettled = 0
+        self._stopped = False
+        self.extend()
+
+    def extend(self) -> None:
+        """Take in the nodes that the graph has got since."""
+        new = list(islice(self._graph.nodes, len(self._names), None))
+        for name in new:
+            self._order[name] = len(self._names)
+            self._names.append(name)
+            self._states[name] = _State(self._graph.nodes[name].probe)
+            self._whole[name], self._ends[name], self._links[name] = [], [], []
+            self._sized[name], self._begun[name], self._growers[name] = [], [], []
+        self._unsettled += len(new)
+        for name in new:
             self._connect(name)
-        for name, state in self._states.items():
-            if state.unsized == 0:
+        for name in new:
+            if self._states[name].unsized == 0 and not self._states[name].settled:
                 self._expandable.append(name)
+        if self._stopped:
+            self.stop()
 
     @property
     def done(self) -> bool:
@@ -117,17 +145,67 @@ class Schedule:
         state, needs = self._states[name], self._graph.needs[name]
         state.shape, state.left = shape, shape.size
         state.status = bytearray(shape.size)
-        if needs.links or needs.items:
+        links = self._links_of(name)
+        if links or needs.items:
             state.waiting = array("I", bytes(4 * shape.size))
         for argument, item, (source, branch) in needs.items:
-            self._await(name, self._targets(shape, argument, item), source, branch)
-        for link in needs.links:
+            self._await(name, shape.targets(argument, item), source, branch)
+        for link in links:
             self._await_link(name, link, shape)
-        for reader in self._sized[name]:
+        if needs.growth is not None:
+            state.growing = True
+            state.fresh = list(self._ended_branches(needs.growth.node)) if needs.growth.items else []
+            self._growers[needs.growth.node].append(name)
+            self._growable[name] = None
+        for reader in self._begun[name]:
             self._count_down_size(reader)
+        if not state.growing:
+            self._complete(name)
         if state.gates == 0:
             self._open(name)
         self._settle(name)
+
+    def growable(self) -> Iterator[tuple[str, list[Fresh], bool]]:
+        """Nodes of which more branches can be told, from what, and whether those are the last; answer with `grow`."""
+        while self._growable:
+            name = next(iter(self._growable))
+            del self._growable[name]
+            state, growth = self._states[name], self._graph.needs[name].growth
+            if state.growing and growth is not None:
+                source = self._states[growth.node]
+                fresh, state.fresh = state.fresh, []
+                yield name, fresh, source.settled if growth.items else not source.growing
+
+    def grow(self, name: str, shape: Shape, *, last: bool) -> None:
+        """Say which branches a node has by now: those before, and new ones behind them."""
+        state = self._states[name]
+        old, state.shape = len(state.status), shape
+        state.left += shape.size - old
+        state.status.extend(bytes(shape.size - old))
+        if state.waiting is not None:
+            state.waiting.extend([0] * (shape.size - old))
+        for link in self._graph.needs[name].links:
+            self._await_link(name, link, shape, old)
+        if state.gates == 0:
+            self._push_free(name, old)
+        if last:
+            state.growing = False
+            self._complete(name)
+        self._growable.update(dict.fromkeys(self._growers[name]))
+        self._settle(name)
+
+    def lose(self, name: str, branch: int, because: str) -> None:
+        """Say that a branch which has not started will not run: what it would have come from is lost."""
+        self._states[name].ready = deque(_without(self._states[name].ready, branch))
+        self._lose_branch(name, branch, because)
+        self._settle(name)
+
+    def ended(self, name: str, branch: int | None = None) -> bool:
+        """Whether a node, or one branch of it, has ended."""
+        state = self._states[name]
+        return state.settled or (
+            branch is not None and branch < len(state.status) and state.status[branch] >= Status.COMPLETED
+        )
 
     def fail(self, name: str) -> None:
         """Say that a node has no branches, because they cannot be told: it fails as a whole."""
@@ -180,14 +258,14 @@ class Schedule:
             state.ready.appendleft((branch, branch + 1))
         heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
 
-    def take_over(self, name: str, branch: int) -> None:
-        """Say that a branch has its value already, from before this run."""
+    def take_over(self, name: str, branch: int, status: Status = Status.CACHED) -> None:
+        """Say that a branch that waits has ended without having been started, with its value from before if not so."""
         state = self._states[name]
         if state.status[branch] != Status.QUEUED:
             return
         state.ready = deque(_without(state.ready, branch))
         state.running += 1
-        self.finish(name, branch, bytes([Status.CACHED]))
+        self.finish(name, branch, bytes([status]))
 
     def finish(self, name: str, start: int, statuses: bytes) -> None:
         """Say how a range of started branches ended: one Status each."""
@@ -210,14 +288,16 @@ class Schedule:
 
     def stop(self) -> None:
         """Drop everything that has not started, as cancelled."""
+        self._stopped = True
         for name, state in self._states.items():
             if state.settled:
                 continue
             state.broken = state.broken or name
-            if state.shape is None:
+            if state.shape is None or (state.growing and not state.status):
                 self._settle_now(name)
                 self._dropped.append(Dropped(name, 0, None, Status.CANCELLED, ""))
                 continue
+            state.growing = False
             state.ready.clear()
             for start, stop in _ranges(state.status, Status.QUEUED):
                 state.status[start:stop] = bytes([Status.CANCELLED]) * (stop - start)
@@ -237,24 +317,80 @@ class Schedule:
     # how needs are met
 
     def _connect(self, name: str) -> None:
-        needs = self._graph.needs[name]
-        for source, branch in needs.gates:
-            self._readers(source, branch).append((name, None))
+        """Have a new node told of what it needs, as far as that has not happened yet."""
+        needs, state = self._graph.needs[name], self._states[name]
+        because = [self._await_value(name, source, branch) for source, branch in needs.gates]
+        for source, branch in needs.sizes:
+            if not self._is_good(self._states[source], branch):
+                state.unsized += 1
+                self._readers(source, branch).append((name, _COUNT))
         for argument, item, (source, branch) in needs.items:
             self._readers(source, branch).append((name, (argument, item)))
         for link in needs.links:
             self._links[link.node].append((name, link))
-            self._sized[link.node].append(name)
-        for source in needs.ends:
-            self._ends[source].append(name)
-        for source in needs.sizes:
-            self._counted[source].append(name)
-        self._states[name] = _State(
-            len(needs.gates) + len(needs.ends), len(needs.links) + len(needs.sizes), self._graph.nodes[name].probe
-        )
+            if needs.growth is None:
+                because.append(self._await_size(name, link.node, self._sized))
+        if needs.growth is not None:
+            because.append(self._await_size(name, needs.growth.node, self._begun))
+        self._await_ends(name)
+        if self._graph.nodes[name].kind == "reduce":
+            self._links[name].append((name, Link(name, 1)))
+        if any(because):
+            self._drop_whole(name, next(filter(None, because)), Status.SKIPPED)
 
-    def _readers(self, node: str, branch: int | None) -> list[tuple[str, tuple[int, int] | None]]:
+    def _await_value(self, name: str, source: str, branch: int | None) -> str:
+        """Let a node wait for another or a branch of it; the node because of which that will never have a value."""
+        if self._is_good(self._states[source], branch):
+            return ""
+        self._states[name].gates += 1
+        self._readers(source, branch).append((name, None))
+        return self._lost_because(source, branch)
+
+    def _await_ends(self, name: str) -> None:
+        """Let a node wait until others have ended, well or not."""
+        needs, state = self._graph.needs[name], self._states[name]
+        waited = [source for source in needs.ends if not self._states[source].settled]
+        counted = [source for source in needs.counts if not self._states[source].settled]
+        state.gates += len(waited)
+        state.unsized += len(counted)
+        for source in waited:
+            self._ends[source].append((name, False))
+        for source in counted:
+            self._ends[source].append((name, True))
+
+    def _await_size(self, name: str, source: str, readers: dict[str, list[str]]) -> str:
+        """Let a node wait until the branches of another are known; the node because of which they never will be."""
+        found = self._states[source]
+        readers[source].append(name)
+        if found.shape is not None and (not found.growing or readers is self._begun):
+            return ""
+        self._states[name].unsized += 1
+        return (found.broken or source) if found.settled else ""
+
+    def _links_of(self, name: str) -> tuple[Link, ...]:
+        """What a node needs branch by branch; of a reduce its own calls too."""
+        links = self._graph.needs[name].links
+        return (*links, Link(name, 1)) if self._graph.nodes[name].kind == "reduce" else links
+
+    def _readers(self, node: str, branch: int | None) -> list[_Reader]:
         return self._whole[node] if branch is None else self._single.setdefault((node, branch), [])
+
+    def _lost_because(self, source: str, branch: int | None) -> str:
+        """The node because of which another, or a branch of it, has no value; "" where it may have one."""
+        state = self._states[source]
+        lost = bool(state.broken) if branch is None else self._is_lost(state, branch)
+        return (state.broken or source) if lost else ""
+
+    def _ended_branches(self, name: str) -> Iterator[Fresh]:
+        state = self._states[name]
+        for branch, status in enumerate(state.status):
+            if status >= Status.COMPLETED:
+                yield Fresh(branch, branch + 1, "" if status in _GOOD else state.broken or name)
+
+    def _complete(self, name: str) -> None:
+        """All branches of a node are known."""
+        for reader in self._sized[name]:
+            self._count_down_size(reader)
 
     def _await(self, name: str, branches: Iterable[int], source: str, branch: int | None) -> None:
         """Let branches of `name` wait for a node or one branch of it, unless that has ended already."""
@@ -268,18 +404,19 @@ class Schedule:
             else:
                 state.waiting[i] += 1
 
-    def _await_link(self, name: str, link: Link, shape: Shape) -> None:
+    def _await_link(self, name: str, link: Link, shape: Shape, start: int = 0) -> None:
         state, upstream = self._states[name], self._states[link.node]
         if state.waiting is None:
             return
-        for i in range(shape.size):
-            source = shape.item(link.argument, i)
-            if upstream.status[source] in _GOOD:
-                continue
-            if self._is_lost(upstream, source):
-                self._lose_branch(name, i, upstream.broken or link.node)
-            else:
-                state.waiting[i] += 1
+        straight = shape.straight(link.argument)
+        for i in range(start, shape.size):
+            for source in (i,) if straight else shape.sources(link.argument, i):
+                if upstream.status[source] in _GOOD:
+                    continue
+                if self._is_lost(upstream, source):
+                    self._lose_branch(name, i, upstream.broken or link.node)
+                else:
+                    state.waiting[i] += 1
 
     @staticmethod
     def _is_good(state: _State, branch: int | None) -> bool:
@@ -289,14 +426,9 @@ class Schedule:
 
     @staticmethod
     def _is_lost(state: _State, branch: int) -> bool:
+        if state.settled and branch >= len(state.status):
+            return True
         return branch < len(state.status) and state.status[branch] >= Status.FAILED
-
-    @staticmethod
-    def _targets(shape: Shape, argument: int, item: int) -> Iterator[int]:
-        """The branches that take one item of a mapped argument."""
-        stride, length = shape.strides[argument]
-        for block in range(item * stride, shape.size, stride * length):
-            yield from range(block, min(block + stride, shape.size))
 
     def _release(self, name: str, start: int, stop: int) -> None:
         """Branches have their values: let those that need one of them go on."""
@@ -304,24 +436,35 @@ class Schedule:
             shape = self._states[reader].shape
             if shape is None:
                 continue
-            if shape.strides[link.argument][0] == 1 and shape.strides[link.argument][1] >= shape.size:
-                self._count_down(reader, range(start, stop))
+            if shape.straight(link.argument):
+                self._count_down(reader, range(start, min(stop, shape.size)))
             else:
-                for item in range(start, stop):
-                    self._count_down(reader, self._targets(shape, link.argument, item))
+                for source in range(start, stop):
+                    self._count_down(reader, shape.targets(link.argument, source))
+        if self._growers[name]:
+            self._add_fresh(name, Fresh(start, stop, ""))
         if self._single:
             for branch in range(start, stop):
                 self._notify(self._single.get((name, branch), ()))
 
-    def _notify(self, readers: Iterable[tuple[str, tuple[int, int] | None]]) -> None:
+    def _add_fresh(self, name: str, fresh: Fresh) -> None:
+        for reader in self._growers[name]:
+            growth = self._graph.needs[reader].growth
+            if growth is not None and growth.items:
+                self._states[reader].fresh.append(fresh)
+                self._growable[reader] = None
+
+    def _notify(self, readers: Iterable[_Reader]) -> None:
         for reader, item in readers:
             state = self._states[reader]
-            if item is None:
+            if item is _COUNT:
+                self._count_down_size(reader)
+            elif item is None:
                 state.gates -= 1
                 if state.gates == 0 and state.shape is not None:
                     self._open(reader)
             elif state.shape is not None:
-                self._count_down(reader, self._targets(state.shape, *item))
+                self._count_down(reader, state.shape.targets(*item))
 
     def _count_down(self, name: str, branches: Iterable[int]) -> None:
         state = self._states[name]
@@ -354,10 +497,16 @@ class Schedule:
             self._push(name, 0, len(state.status))
             self._settle(name)
             return
-        free = bytes(not w and s == Status.QUEUED for w, s in zip(state.waiting, state.status, strict=True))
-        for start, stop in _ranges(free, 1):
-            self._push(name, start, stop)
+        self._push_free(name, 0)
         self._settle(name)
+
+    def _push_free(self, name: str, first: int) -> None:
+        """Those branches of a node from `first` on that wait for nothing are ready."""
+        state = self._states[name]
+        waiting = state.waiting[first:] if state.waiting is not None else bytes(len(state.status) - first)
+        free = bytes(not w and s == Status.QUEUED for w, s in zip(waiting, state.status[first:], strict=True))
+        for start, stop in _ranges(free, 1):
+            self._push(name, first + start, first + stop)
 
     def _push(self, name: str, start: int, stop: int) -> None:
         if start >= stop:
@@ -383,6 +532,7 @@ class Schedule:
             state.settled
             or state.shape is None
             or state.left
+            or state.growing
             or (state.gates and not state.status and not state.broken)
         ):
             return
@@ -390,8 +540,6 @@ class Schedule:
         if state.broken:
             return
         self._notify(self._whole[name])
-        for reader in self._counted[name]:
-            self._count_down_size(reader)
 
     # how losses spread
 
@@ -409,18 +557,18 @@ class Schedule:
             for reader, link in self._links[name]:
                 shape = self._states[reader].shape
                 if shape is not None:
-                    lost += self._drop_branches(reader, self._targets(shape, link.argument, branch), because)
+                    lost += self._drop_branches(reader, shape.targets(link.argument, branch), because)
+            if self._growers[name]:
+                self._add_fresh(name, Fresh(branch, branch + 1, because))
 
-    def _drop_readers(
-        self, readers: Iterable[tuple[str, tuple[int, int] | None]], because: str
-    ) -> list[tuple[str, int | None]]:
+    def _drop_readers(self, readers: Iterable[_Reader], because: str) -> list[tuple[str, int | None]]:
         lost: list[tuple[str, int | None]] = []
         for reader, item in readers:
             state = self._states[reader]
-            if item is None:
+            if item is None or item is _COUNT:
                 lost += self._drop_all(reader, because, Status.SKIPPED)
             elif state.shape is not None:
-                lost += self._drop_branches(reader, self._targets(state.shape, *item), because)
+                lost += self._drop_branches(reader, state.shape.targets(*item), because)
         return lost
 
     def _drop_branches(self, name: str, branches: Iterable[int], because: str) -> list[tuple[str, int | None]]:
@@ -432,7 +580,7 @@ class Schedule:
                 state.left -= 1
                 self._dropped.append(Dropped(name, i, i + 1, Status.SKIPPED, because))
                 lost.append((name, i))
-        if state.left == 0 and not state.settled:
+        if state.left == 0 and not state.settled and not state.growing:
             self._settle_now(name)
             if not state.status:  # without branches there is none to lose: the node itself is lost
                 lost.append((name, None))
@@ -440,14 +588,19 @@ class Schedule:
 
     def _drop_all(self, name: str, because: str, status: Status) -> list[tuple[str, int | None]]:
         state = self._states[name]
-        if state.shape is not None:
+        if state.shape is not None and not (state.growing and not state.status):
+            if state.growing:  # there will be no more
+                state.growing = False
+                self._complete(name)
+                self._growable.update(dict.fromkeys(self._growers[name]))
             return self._drop_branches(name, range(len(state.status)), because)
         if state.settled:
             return []
+        state.growing = False
         self._settle_now(name)
         self._dropped.append(Dropped(name, 0, None, status, because))
         lost: list[tuple[str, int | None]] = [(name, None)]
-        for reader in [*self._sized[name], *self._counted[name]]:  # their number can never be known now
+        for reader in [*self._sized[name], *self._begun[name]]:  # their number can never be known now
             lost += self._drop_all(reader, because, Status.SKIPPED)
         return lost
 
@@ -460,7 +613,9 @@ class Schedule:
     def _settle_now(self, name: str) -> None:
         self._states[name].settled = True
         self._unsettled -= 1
-        self._notify((reader, None) for reader in self._ends[name])
+        for reader, counts in self._ends[name]:
+            self._notify([(reader, _COUNT if counts else None)])
+        self._growable.update(dict.fromkeys(self._growers[name]))
 
 
 def _without(ranges: Iterable[tuple[int, int]], branch: int) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .expand import LONGEST_TEXT, Items
-from .spec import Branches, Gathered, Output
+from .pending import Branches, Flattened, Gathered, Grouped, Output
 
 _PLAIN = (type(None), bool, int, float, complex)
 _VALUES = (
@@ -49,8 +49,9 @@ class Ref(NamedTuple):
     branch: int | None
     output: str | None  # None: the whole value
     many: bool = False
-    kind: str = ""  # of all of them: "successful" ones, or "results" as a table
+    kind: str = ""  # of all of them: "successful" ones, "results" as a table, their "items", or "groups" of them
     at_least: float = 0.0  # share of successful ones
+    by: str = ""  # the argument that groups them
 
 
 class Packed(NamedTuple):
@@ -107,6 +108,10 @@ def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
             return Ref(found._node, found._branch, found._output)
         if isinstance(found, Gathered):
             return Ref(found._node, None, found._output, many=True, kind=found._kind, at_least=found._at_least)
+        if isinstance(found, Flattened):
+            return Ref(found._node, None, found._output, many=True, kind="items")
+        if isinstance(found, Grouped):
+            return Ref(found._node, None, found._output, many=True, kind="groups", by=found._by)
         if isinstance(found, Branches):
             return Ref(found._node, None, found._output, many=True)
         if hasattr(type(found), "fanlab_items"):  # the branches of an earlier run, as a fan-in receives them

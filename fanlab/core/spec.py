@@ -1,20 +1,23 @@
-"""Step, Node, Output, Branches and unmapped: frozen values that describe calls.
-
-Over 300 lines, since each operator that Output and Branches refuse is named.
-"""
+"""Step, Node and unmapped: frozen values that describe calls. What a call returns in a body is in pending.py."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from ..errors import FanOutError, NoValueYet, StepCallError, near
+from ..errors import StepCallError, near
 from ..place import Place, here
 from .expand import Shape, record_columns
+from .pending import Branches as Branches
+from .pending import Flattened as Flattened
+from .pending import Gathered as Gathered
+from .pending import Grouped as Grouped
+from .pending import Output as Output
+from .pending import Pending
 
 RESERVED = ("id", "after", "probe")
 
@@ -55,8 +58,17 @@ class Recorder(Protocol):
     ) -> Branches:
         """Record a map or a product."""
 
+    def reduce(self, step: Step, items: Any, id: str | None, after: Any) -> Output:
+        """Record a reduce and return the Output of its value."""
+
     def shape(self, node: str) -> Shape | None:
         """The branches of a node, where they are known already."""
+
+    def check_group(self, node: str, argument: str) -> None:
+        """Raise FanOutError unless the branches of a node can be grouped by this argument."""
+
+    def load(self, value: Pending) -> Any:
+        """Run what has been recorded so far until the value is there, and return it."""
 
     def unpack(self, node: str, count: int) -> tuple[str, ...]:
         """Give a node `count` outputs and return their names."""
@@ -127,6 +139,15 @@ class Step:
         kwargs = {**columns, **{name: Unmapped(value) for name, value in shared.items()}}
         return recorder.fan_out(self, "map", (), kwargs, id, after, probe)
 
+    def reduce(self, items: Any, *, id: str | None = None, after: Any = None) -> Output:
+        """All items made one by calling the step with two at a time, in a fixed tree of neighbours.
+
+        The step is called with items 0 and 1, 2 and 3, …, then with what came of neighbours, whatever is there first.
+        One item comes back as it is; none is an error. `items` are Branches, `branches.successful()`, an Output that
+        is a list, or a list, which may hold Outputs.
+        """
+        return self._recording("reduce").reduce(self, items, id, after)
+
     def with_options(self, *, name: str | None = None, **options: Any) -> Step:
         """A copy with other options: the arguments of `@step`."""
         known = [f.name for f in fields(Options)]
@@ -179,7 +200,7 @@ class Node:
 
     name: str
     step: Step
-    kind: str  # "call", "map" or "product"
+    kind: str  # "call", "map", "product" or "reduce"
     arguments: tuple[Argument, ...]
     outputs: tuple[str, ...]
     after: tuple[tuple[str, int | None], ...]  # (node, branch) whose completion this one awaits
@@ -187,167 +208,3 @@ class Node:
     probe: bool  # branch 0 first, the others only if it succeeds
     enable_cache: bool
     place: Place
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Pending:
-    """What Output and Branches share: every use as a value says that there is none yet."""
-
-    _recorder: Recorder
-    _node: str
-    _output: str | None = None  # None: the whole value of a step with several outputs
-
-    def _refuse(self, use: str) -> NoReturn:
-        raise NoValueYet(
-            f"{self!r} has no value yet, so {use}",
-            where=str(here()),
-            do="move this into a step: a pipeline's body is recorded first, and its steps run afterwards",
-        )
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        self._refuse(f"its attribute '{name}' cannot be read")
-
-    def __eq__(self, other: object) -> NoReturn:
-        self._refuse("it cannot be compared")
-
-    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __reduce__(self) -> NoReturn:
-        self._refuse("it cannot be copied or sent inside a value that is not a list, tuple or dict")
-
-    def _calculate(self, *_: object) -> NoReturn:
-        self._refuse("it cannot be calculated with")
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _calculate
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _calculate
-    __pow__ = __rpow__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _calculate
-    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __divmod__ = __rdivmod__ = _calculate
-    __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _calculate
-
-    def __contains__(self, item: object) -> NoReturn:
-        self._refuse("`in` cannot look into it")
-
-
-class Output(_Pending):
-    """The value that a recorded call will have: pass it to other steps; it has no value in the body."""
-
-    __slots__ = ("_branch",)
-    _branch: int | None
-
-    def __init__(self, recorder: Recorder, node: str, output: str | None = None, branch: int | None = None) -> None:
-        _Pending.__init__(self, recorder, node, output)
-        object.__setattr__(self, "_branch", branch)
-
-    def __repr__(self) -> str:
-        at = "" if self._branch is None else f"[{self._branch}]"
-        return f"<Output of '{self._node}{at}'{_suffix(self._output)}>"
-
-    def __bool__(self) -> NoReturn:
-        self._refuse("`if`, `while`, `and`, `or` and `not` cannot test it")
-
-    def __len__(self) -> NoReturn:
-        self._refuse("it has no length to count")
-
-    def __iter__(self) -> NoReturn:
-        self._refuse(f"it cannot be iterated or unpacked: map a step over it, or use .unpack(n) on '{self._node}'")
-
-    def __getitem__(self, key: object) -> NoReturn:
-        self._refuse("it cannot be indexed")
-
-    def _call(self, *_: object, **__: object) -> NoReturn:
-        self._refuse("it cannot be called")
-
-    __call__ = _call
-
-    def unpack(self, count: int) -> tuple[Output, ...]:
-        """The `count` items that the step returns, each as an Output (`train, test = split(x).unpack(2)`)."""
-        names = self._recorder.unpack(self._node, count)
-        return tuple(Output(self._recorder, self._node, name, self._branch) for name in names)
-
-
-class Branches(_Pending):
-    """The branches of a map or product. A step that gets them receives a list (a dict, where one was mapped).
-
-    `len`, iteration and `branches[key]` work where the number of branches is known in the body.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<Branches of '{self._node}'{_suffix(self._output)}>"
-
-    def _shape(self, use: str) -> Shape:
-        shape = self._recorder.shape(self._node)
-        if shape is None:
-            self._refuse(f"{use}: how many branches there are is known only when it runs")
-        return shape
-
-    def __bool__(self) -> bool:
-        return self._shape("it cannot be tested").size > 0
-
-    def __len__(self) -> int:
-        return self._shape("it has no length").size
-
-    def __iter__(self) -> Iterator[Output]:
-        size = self._shape("it cannot be iterated").size
-        return (Output(self._recorder, self._node, self._output, branch) for branch in range(size))
-
-    def __getitem__(self, key: Any) -> Output:
-        branch = self._shape("it cannot be indexed").position(key)
-        if branch is None:
-            shape = self._shape("")
-            raise FanOutError(
-                f"{self!r} has no branch {key!r}",
-                where=str(here()),
-                do=f"its keys are {', '.join(repr(k) for k in shape.keys[:5])}"
-                if shape.keys is not None
-                else f"it has {shape.size} branches, counted from 0",
-            )
-        return Output(self._recorder, self._node, self._output, branch)
-
-    def successful(self, at_least: float = 0.0) -> Gathered:
-        """Only the branches that have a value: a list, or a dict where one was mapped.
-
-        The step that gets it runs once all branches have ended, and fails if fewer than the share `at_least`
-        of them have a value.
-        """
-        if not 0.0 <= at_least <= 1.0:
-            raise StepCallError(
-                f"successful(at_least={at_least!r}) of '{self._node}' takes a share between 0 and 1", where=str(here())
-            )
-        return Gathered(self, "successful", at_least)
-
-    @property
-    def results(self) -> Gathered:
-        """A DataFrame with a row per branch, failed ones included: key, arguments, outputs, status, error."""
-        return Gathered(self, "results")
-
-    def unpack(self, count: int) -> tuple[Branches, ...]:
-        """For branches that each return `count` items: one Branches for each item."""
-        names = self._recorder.unpack(self._node, count)
-        return tuple(Branches(self._recorder, self._node, name) for name in names)
-
-
-class Gathered(_Pending):
-    """The branches of a fan-out as a tolerant fan-in receives them, whatever became of them."""
-
-    __slots__ = ("_at_least", "_kind")
-    _kind: str  # "successful" or "results"
-    _at_least: float
-
-    def __init__(self, branches: Branches, kind: str, at_least: float = 0.0) -> None:
-        _Pending.__init__(self, branches._recorder, branches._node, branches._output)
-        object.__setattr__(self, "_kind", kind)
-        object.__setattr__(self, "_at_least", at_least)
-
-    def __repr__(self) -> str:
-        return f"<{self._kind} of '{self._node}'{_suffix(self._output)}>"
-
-
-def _suffix(output: str | None) -> str:
-    return "" if output in (None, "output") else f", '{output}'"

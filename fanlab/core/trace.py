@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import itertools
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from ..errors import FanOutError, GraphError, StepCallError, listed, near
-from ..place import here
-from .bind import bind, copied, mapped, placed, refuse_nothing_to_map
+from ..errors import FanOutError, GraphError, NotAvailable, StepCallError, listed, near
+from ..place import Place, here, is_own
+from .bind import bind, copied, mapped, placed, reduced, refuse_nothing_to_map
 from .expand import CALL, Items, Shape, Source, combine, label_fields, unique_names
 from .graph import Graph, need, references
-from .spec import RECORDER, Argument, Branches, Node, Output, Step
+from .pending import Branches, Output, Pending
+from .spec import RECORDER, Argument, Node, Step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """What a body recorded: its graph, the branches that are known already, and what it returned."""
 
-    graph: Graph
+    graph: Graph  # of a body that waits for values: so far; it grows
     shapes: Mapping[str, Shape]
     returned: Any
+    stopped: Place | None = None  # where a body that only plans has stopped, since it needs a value there
+
+
+class Loader(Protocol):
+    """What runs a body's steps while the body waits."""
+
+    def load(self, trace: Trace, value: Pending) -> Any:
+        """Run what has been recorded so far until a value is there, and return it."""
+
+    def shape(self, node: str) -> Shape | None:
+        """The branches of a node that has run, once they are known."""
+
+
+class _Stopped(BaseException):
+    """A body that only plans needs a value. Not an Exception, so that no body takes it for one of its own."""
 
 
 class Tracer:
     """Records the calls of one body. It is the only thing that makes Nodes."""
 
-    def __init__(self, enable_cache: bool = True) -> None:
+    def __init__(self, pipeline: str, enable_cache: bool = True, loader: Loader | None = None) -> None:
+        self._pipeline, self._loader = pipeline, loader
+        self._graph = Graph({})  # what has been handed over, and does not change any more
         self._nodes: dict[str, Node] = {}
         self._shapes: dict[str, Shape] = {}
         self._later: list[tuple[str, str, str]] = []  # (node, group, name in its `after`)
@@ -70,11 +89,56 @@ class Tracer:
 
     def shape(self, node: str) -> Shape | None:
         """A node's branches where they are known in the body."""
-        return self._shapes.get(node)
+        known = self._shapes.get(node)
+        return known if known is not None or self._loader is None else self._loader.shape(node)
+
+    def reduce(self, step: Step, items: Any, id: str | None, after: Any) -> Output:
+        """Record a reduce: the Output of the one value that is left."""
+        argument = reduced(step, items)
+        source = known_source(argument, self._shapes)
+        if source is not None and source.length == 0:
+            raise FanOutError(
+                f"{step.name}.reduce() has nothing to reduce: there are no items",
+                str(here()),
+                "give it at least one, or put a first value in front of the items",
+            )
+        return Output(self, self._add(step, "reduce", (argument,), id or step.name, id is not None, after))
+
+    def check_group(self, node: str, argument: str) -> None:
+        """Raise FanOutError unless a node's branches map over this argument."""
+        arguments = {a.name: a for a in self._nodes[node].arguments}
+        if argument in arguments and arguments[argument].mapped:
+            return
+        mapped = [a.name for a in arguments.values() if a.mapped]
+        shared = f"'{argument}' of '{node}' is shared by all its branches"
+        raise FanOutError(
+            shared if argument in arguments else f"'{node}' has no argument '{argument}' to group by",
+            str(here()),
+            near(argument, mapped) or f"it maps over {listed(mapped)}",
+        )
+
+    def load(self, value: Pending) -> Any:
+        """Run what has been recorded so far until a value is there, and return it."""
+        __tracebackhide__ = True
+        if RECORDER.get() is not self:
+            raise NotAvailable(
+                f"{value!r} cannot be loaded here: its pipeline's body has ended",
+                where=str(here()),
+                do="use run.load() for what the body returned, or run['name'].load() for one step",
+            )
+        if self._loader is None:
+            raise _Stopped
+        return self._loader.load(self.so_far("this load()"), value)
 
     def unpack(self, node: str, count: int) -> tuple[str, ...]:
         """Let a node have `count` outputs named output_0, output_1, …; those it names itself are kept."""
         known = self._nodes[node].outputs
+        if node in self._graph.nodes and len(known) != count:
+            raise StepCallError(
+                f"'{node}' has been started as one output, so it cannot be unpacked into {count} any more",
+                str(here()),
+                "call .unpack(n) before the load() that starts it",
+            )
         if len(known) == 1 and count > 1:
             known = tuple(f"output_{i}" for i in range(count))
             self._nodes[node] = replace(self._nodes[node], outputs=known)
@@ -99,24 +163,35 @@ class Tracer:
         finally:
             self._groups.pop()
 
-    def finish(self, pipeline: str, returned: Any) -> Trace:
+    def finish(self, returned: Any) -> Trace:
         """The graph of everything recorded. Raises GraphError for no steps, an unknown `after`, a cycle."""
         if not self._nodes:
             raise GraphError(
-                f"pipeline '{pipeline}' has no steps: its body called none",
+                f"pipeline '{self._pipeline}' has no steps: its body called none",
                 do="call a @step function in it",
             )
+        return replace(self.so_far(), returned=copied(returned))
+
+    def so_far(self, at: str = "") -> Trace:
+        """The graph of what has been recorded so far: to be run `at` a place in the body, or at its end."""
         for node, group, name in self._later:
             found = name if not group else next((n for n in _outward(group, name) if n in self._nodes), name)
             if found not in self._nodes:
                 place = self._nodes[node].place
                 raise GraphError(
-                    f"after={name!r} of '{node}' is not a node of this pipeline",
-                    where=str(place),
+                    f"after={name!r} of '{node}' is not a node of this pipeline{f' before {at}' if at else ''}",
+                    where=str(here() if at else place),
                     do=near(name, self._nodes) or f"the nodes are {listed(self._nodes)}",
                 )
             self._nodes[node] = replace(self._nodes[node], after=(*self._nodes[node].after, (found, None)))
-        return Trace(Graph(self._nodes), dict(self._shapes), copied(returned))
+        self._later.clear()
+        self._graph.extend(itertools.islice(self._nodes.values(), len(self._graph.nodes), None))
+        return Trace(self._graph, self._shapes, None)
+
+    def stop(self, place: Place) -> Trace:
+        """The graph up to where a body needs a value that a plan has not."""
+        self._later = [later for later in self._later if later[2] in self._nodes]
+        return replace(self.so_far(), stopped=place)
 
     def _add(
         self,
@@ -197,16 +272,35 @@ class Tracer:
             raise placed(error) from None
 
 
-def trace(pipeline: str, body: Any, args: tuple[Any, ...], kwargs: dict[str, Any], enable_cache: bool = True) -> Trace:
-    """Run a body once and return what it recorded."""
+def trace(
+    pipeline: str,
+    body: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    enable_cache: bool = True,
+    loader: Loader | None = None,
+) -> Trace:
+    """Run a body once and return what it recorded.
+
+    Without a `loader` nothing runs: a body that needs a value stops there, and `stopped` says where.
+    """
     __tracebackhide__ = True  # IPython leaves our frames out
-    tracer = Tracer(enable_cache)
+    tracer = Tracer(pipeline, enable_cache, loader)
     token = RECORDER.set(tracer)
     try:
         returned = body(*args, **kwargs)
+    except _Stopped as stopped:
+        return tracer.stop(_user_line(stopped))
     finally:
         RECORDER.reset(token)
-    return tracer.finish(pipeline, returned)
+    return tracer.finish(returned)
+
+
+def _user_line(error: BaseException) -> Place:
+    """The innermost line outside fanlab that an exception has passed."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [(frame.f_code.co_filename, line) for frame, line in frames if is_own(frame.f_code.co_filename)]
+    return Place(*own[-1]) if own else Place("", 0)
 
 
 def known_source(argument: Argument, shapes: dict[str, Shape]) -> Source | None:

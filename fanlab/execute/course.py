@@ -23,10 +23,10 @@ class Course:
     graph: Graph
     record: Record
     journal: Journal
-    executor: Executor
     schedule: Schedule
     retries: Retries
     halts: bool  # whether a failure stops the run
+    executor: Executor = field(init=False)  # made when the run begins
     flights: Flights = field(default_factory=Flights)
     paces: dict[int, Pace] = field(default_factory=dict)  # of each step's function
     stopped: bool = False  # nothing new starts
@@ -39,6 +39,10 @@ class Course:
     def take_in(self, event: Finished) -> None:
         """Let what has been told of branches that ended have its consequences."""
         self.schedule.finish(event.node, event.start, event.statuses)
+        self.halt(event)
+
+    def halt(self, event: Finished) -> None:
+        """Start nothing more, if a failure stops the run and this is one."""
         if self.halts and event.failures and not self.stopped:
             self.stopped = True
             self.retries.close()

@@ -30,7 +30,7 @@ class Dispatch:
         self, run: str, name: str, pipeline: str, store: str, values: Values, graph: Graph, *, halt: bool
     ) -> None:
         self.blobs: dict[bytes, bytes] = {}
-        self._run, self._values, self._exploded = run, values, graph.exploded()
+        self._run, self._values, self._graph = run, values, graph
         self._halt = halt
         self._code: dict[int, bytes | CannotSend] = {}
         self._shared: dict[str, bytes] = {}
@@ -44,7 +44,8 @@ class Dispatch:
         """A batch of the branches from start up to stop. Raises CannotSend if one of them cannot be sent."""
         shape = node.shape
         assert shape is not None  # only expanded nodes have branches to start
-        named = shape.labels is not None or shape.keys is not None
+        keyed = shape.keys is not None or shape.blocks is not None
+        reduces = shape.tree is not None
         return Batch(
             next(_numbers),
             self._run,
@@ -54,14 +55,16 @@ class Dispatch:
             node.info.name,
             node.info.outputs,
             node.mapped,
-            self._exploded.get(node.info.name, ()),
+            self._graph.exploded(node.info.name),
             start,
             stop - start,
             attempt,
             self._halt,
-            self._values.columns(node.arguments, shape, start, stop),
-            tuple(shape.label(branch) for branch in range(start, stop)) if named else None,
-            shape.keys[start:stop] if shape.keys is not None else None,
+            self._values.operands(node, start, stop)
+            if reduces
+            else self._values.columns(node.arguments, shape, start, stop),
+            tuple(shape.label(branch) for branch in range(start, stop)) if shape.named else None,
+            tuple(shape.key(branch) for branch in range(start, stop)) if keyed else None,
         )
 
     def _function(self, step: Step) -> bytes:
@@ -82,7 +85,7 @@ class Dispatch:
     def _arguments(self, node: NodeRecord) -> bytes:
         name = node.info.name
         if name not in self._shared:
-            self._shared[name] = self._blob(dumps(self._values.shared(node.arguments)))
+            self._shared[name] = self._blob(dumps(self._values.shared(node)))
         return self._shared[name]
 
     def _blob(self, blob: bytes) -> bytes:

@@ -75,7 +75,7 @@ class Endings:
         if course.retries.may(failure, flight.attempt, options):
             course.journal.emit([course.retries.again(flight.node, branch, flight.attempt, failure)])
             return
-        node = course.record.nodes[flight.node]
+        node = course.record.calls(flight.node)
         event = failed(flight.node, branch, flight.attempt, failure)
         if node.begun[branch]:
             event = replace(
@@ -87,14 +87,14 @@ class Endings:
         course.finish(event)
 
     def _overdue_error(self, flight: Flight, branch: int) -> StepTimeout:
-        name = self._course.record.nodes[flight.node].name(branch)
+        name = self._course.record.calls(flight.node).name(branch)
         return StepTimeout(
             f"'{name}' ran longer than its timeout of {flight.step.options.timeout:g} s",
             do="give it more time with timeout=..., or less to do",
         )
 
     def _death(self, flight: Flight, branch: int, reason: str) -> WorkerDied:
-        node = self._course.record.nodes[flight.node]
+        node = self._course.record.calls(flight.node)
         lines = [text for _, text, _ in node.logs.get(branch, [])][-_LAST_LINES:]
         told = "; it last wrote: " + " | ".join(lines) if lines else ""
         return WorkerDied(

@@ -8,23 +8,24 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from ..core.events import Event, Expanded, Finished, Lost, NodeInfo, RunEnded, RunStarted
-from ..core.expand import CALL, Shape
-from ..core.graph import Graph
+from ..core.events import Failure, NodeInfo, Recorded, Returned, RunEnded, RunStarted
+from ..core.expand import Shape
+from ..core.graph import need
+from ..core.pending import Gathered, Output, Pending
 from ..core.record import Record
 from ..core.schedule import Schedule
 from ..core.settings import settings
-from ..core.spec import Argument
 from ..core.trace import Trace
-from ..errors import FanlabError, StepCallError, StoreError
+from ..errors import NotAvailable, StepCallError, StoreError
 from ..store.database import Store
 from .base import Deliver, Executor, Message
 from .course import Course
 from .dispatch import Dispatch
 from .endings import Endings
-from .failure import failure_of
+from .expanding import Expanding, Keep
 from .hearing import Hearing
 from .journal import Journal, Watcher
 from .retries import Retries
@@ -43,8 +44,12 @@ class Job:
     name: str
     pipeline: str
     parameters: dict[str, Any]
-    trace: Trace
+    trace: Trace  # of a body that waits for values: so far, its graph grows
     stop_on_failure: bool = False
+
+
+class Cancelled(Exception):  # noqa: N818
+    """Somebody has asked for the run's end."""
 
 
 class _Cancel:
@@ -52,7 +57,11 @@ class _Cancel:
 
 
 class Runner:
-    """Runs a traced pipeline. `run` returns when everything has ended, and raises only what is not a step's fault."""
+    """Runs a traced pipeline. `run` returns when everything has ended, and raises only what is not a step's fault.
+
+    Where a body waits for values, `begin` takes in what it has recorded so far, `load` runs until a value is there,
+    `returned` takes in the rest, and `end` runs it.
+    """
 
     def __init__(
         self,
@@ -61,23 +70,26 @@ class Runner:
         record: Record,
         executor: Callable[[str, Deliver], Executor],
         watchers: list[Watcher],
-        keep: Callable[[str, Shape], dict[int, Finished]] | None = None,
+        keep: Keep | None = None,
         tabulate: Tabulate | None = None,
         look_up: LookUp | None = None,
     ) -> None:
         self._job, self._record = job, record
-        self._graph: Graph = job.trace.graph
-        self._schedule = Schedule(self._graph)
+        graph = job.trace.graph
+        schedule = Schedule(graph)
         self._journal = Journal(job.id, store, record, watchers)
         self._values = Values(record, store.artifacts, tabulate)
-        self._dispatch = Dispatch(
-            job.id, job.name, job.pipeline, store.root, self._values, self._graph, halt=job.stop_on_failure
-        )
+        dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values, graph, halt=job.stop_on_failure)
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
-        self._sealed: dict[str, tuple[Argument, ...]] = {}
-        self._keep = keep
-        self._look_up = look_up
         self._make_executor = executor
+        retries = Retries(graph, schedule)
+        self._course = Course(graph, record, self._journal, schedule, retries, job.stop_on_failure)
+        self._expanding = Expanding(self._course, self._values, keep)
+        self._endings = Endings(self._course)
+        self._hearing = Hearing(self._course, self._endings)
+        self._sending = Sending(self._course, dispatch, self._expanding.passed_on, look_up)
+        self._taken = 0  # how many of the graph's nodes
+        self._ended = False
 
     @property
     def workers(self) -> int:
@@ -90,49 +102,135 @@ class Runner:
 
     def run(self) -> None:
         """Run to the end. On an interrupt: end the workers, keep what is finished, and raise it again."""
-        self._set_up()
-        status = "cancelled"
-        try:
-            self._refuse_timeouts()
-            self._begin()
-            while not self._over():
-                if not self._wait():
-                    self._cancel()
-                    break
-            else:
-                status = "failed" if self._record.unhandled() else "completed"
-        except BaseException:
-            with contextlib.suppress(StoreError):  # which may be what has ended the run
-                self._cancel()
-            raise
-        finally:
-            self._course.executor.shutdown()
-            if self._record.id:
-                self._journal.emit([RunEnded(status, time.time())])
-                self._journal.save()
+        self.begin()
+        self.end()
 
-    def _set_up(self) -> None:
-        executor = self._make_executor(self._job.id, self._deliver)
-        retries = Retries(self._graph, self._schedule)
-        self._course = Course(
-            self._graph, self._record, self._journal, executor, self._schedule, retries, self._job.stop_on_failure
-        )
-        self._endings = Endings(self._course)
-        self._hearing = Hearing(self._course, self._endings)
-        self._sending = Sending(self._course, self._dispatch, self._look_up)
+    def begin(self, *, whole: bool = True) -> None:
+        """Take in what the body has recorded: the `whole` of it, or so far."""
+        job = self._job
+        self._course.executor = self._make_executor(job.id, self._deliver)
+        with self._closing():
+            infos = self._take_in()
+            returned = self._values.seal_value(job.trace.returned) if whole else None
+            parameters = {name: self._values.seal_value(value) for name, value in job.parameters.items()}
+            self._journal.emit(
+                [RunStarted(job.id, job.name, job.pipeline, parameters, infos, returned, time.time(), os.getpid())]
+            )
+
+    def load(self, value: Pending) -> Any:
+        """Take in what has been recorded since, go on until a value is there, and return it.
+
+        Raises NotAvailable where there will be none, and Cancelled.
+        """
+        node, branch = need(value)
+        tolerant = isinstance(value, Gathered)
+        with self._closing():
+            self._extend(node, tolerant=tolerant)
+            while not (self._over() or self._course.schedule.ended(node, branch)):
+                self._go_on()
+            self._journal.save()  # what the body does now may end the process
+        found = self._record.nodes[node]
+        branches = [branch or 0] if isinstance(value, Output) else found.branches()
+        if not tolerant and (found.shape is None or any(found.outputs[b] is None for b in branches)):
+            raise NotAvailable(f"'{node}' has no value: it is {found.overall().word}")
+        return self._values.open(self._values.seal_value(value))
+
+    def shape(self, node: str) -> Shape | None:
+        """The branches of a node, once they are known."""
+        found = self._record.nodes.get(node)
+        return found.shape if found is not None and not found.growing else None
+
+    def end(self) -> None:
+        """Run the rest to its end."""
+        with contextlib.suppress(Cancelled), self._closing():
+            while not self._over():
+                self._go_on()
+            self._close("failed" if self._record.unhandled() else "completed")
+
+    def returned(self, value: Any) -> None:
+        """A body that has waited for values has ended."""
+        with self._closing():
+            self._extend()
+            self._journal.emit([Returned(self._values.seal_value(value))])
+
+    def abandon(self, failure: Failure | None) -> None:
+        """The body has raised: the run fails. Without a failure of its own, what was recorded runs to its end."""
+        if self._ended:
+            return
+        with contextlib.suppress(Cancelled), self._closing():
+            if failure is None:
+                while not self._over():
+                    self._go_on()
+            else:
+                self._cancel()
+            self._close("failed", failure)
+
+    def _extend(self, read: str = "", *, tolerant: bool = False) -> None:
+        """Take in what has been recorded since, and that the body reads a node itself."""
+        before = self._course.graph.tolerated()
+        infos = self._take_in()
+        if read:
+            self._course.graph.read(() if tolerant else (read,), (read,) if tolerant else ())
+        after, new = self._course.graph.tolerated(), {info.name for info in infos}
+        changed = {name: name in after for name in before ^ after if name not in new}
+        if infos or changed:
+            self._journal.emit([Recorded(infos, changed, time.time())])
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Whatever is raised here ends the run: workers are ended, what is finished is kept."""
+        if self._ended:
+            raise NotAvailable(
+                f"run '{self._job.name}' has ended: it is {self._record.status}",
+                do="let the exception that ended it pass, and run the pipeline again",
+            )
+        try:
+            yield
+        except BaseException:
+            if not self._ended:
+                with contextlib.suppress(StoreError):  # which may be what has ended the run
+                    self._cancel()
+                self._close("cancelled")
+            raise
+
+    def _close(self, status: str, failure: Failure | None = None) -> None:
+        self._ended = True
+        self._course.executor.shutdown()
+        if self._record.id:
+            self._journal.emit([RunEnded(status, time.time(), failure)])
+            self._journal.save()
+
+    def _take_in(self) -> tuple[NodeInfo, ...]:
+        """New nodes of the body, in the schedule; what is told of them."""
+        graph = self._course.graph
+        names = list(islice(graph.nodes, self._taken, None))
+        self._taken += len(names)
+        self._refuse_timeouts(names)
+        sealed = self._expanding.seal(names, self._job.trace.shapes)
+        self._course.schedule.extend()
+        self._sending.extend(names)
+        tolerated = graph.tolerated()
+        return tuple(
+            NodeInfo(
+                name, graph.nodes[name].step.name, graph.nodes[name].kind, graph.nodes[name].outputs, sealed[name],
+                tuple(dict.fromkeys(graph.needs[name].nodes())), name in tolerated,
+            )
+            for name in names
+        )  # fmt: skip
 
     def _over(self) -> bool:
         """Start what may start; whether nothing is left."""
-        self._expand()
+        self._expanding.expand()
         self._sending.start(self._inbox_is_quiet)
         self._course.tell_dropped()
-        return self._schedule.done and not self._course.flights
+        return self._course.schedule.done and not self._course.flights
 
-    def _refuse_timeouts(self) -> None:
+    def _refuse_timeouts(self, names: list[str]) -> None:
         executor = self._course.executor
         if executor.can_kill or settings().inline:
             return
-        for name, node in self._graph.nodes.items():
+        for name in names:
+            node = self._course.graph.nodes[name]
             if node.step.options.timeout is not None:
                 raise StepCallError(
                     f"'{name}' has a timeout, which the backend '{executor.name}' cannot keep",
@@ -140,70 +238,18 @@ class Runner:
                     do="use backend='loky', which can end a branch, or leave the timeout out",
                 )
 
-    def _begin(self) -> None:
-        job = self._job
-        for name, node in self._graph.nodes.items():
-            self._sealed[name] = tuple(self._values.seal(node.step.name, argument) for argument in node.arguments)
-        tolerated = self._graph.tolerated()
-        infos = tuple(
-            NodeInfo(
-                name, node.step.name, node.kind, node.outputs, self._sealed[name],
-                tuple(dict.fromkeys(self._graph.needs[name].nodes())), name in tolerated,
-            )
-            for name, node in self._graph.nodes.items()
-        )  # fmt: skip
-        returned = self._values.seal_value(job.trace.returned)
-        parameters = {name: self._values.seal_value(value) for name, value in job.parameters.items()}
-        self._journal.emit(
-            [RunStarted(job.id, job.name, job.pipeline, parameters, infos, returned, time.time(), os.getpid())]
-        )
-
-    def _expand(self) -> None:
-        """Tell the branches of nodes, where what decides them is there."""
-        events: list[Event] = []
-        for name in self._schedule.expandable():
-            try:
-                shape, arguments = self._shape(name)
-            except FanlabError as error:
-                self._schedule.fail(name)
-                dropped = self._schedule.dropped
-                events += [Lost(*lost, failure_of(error) if lost.node == name else None) for lost in dropped]
-                continue
-            expanded = Expanded(name, shape, arguments, time.time())
-            events.append(expanded)
-            self._journal.emit(events)  # nodes that follow ask the record for its shape
-            events = []
-            self._schedule.expand(name, shape)
-            if self._keep is not None:
-                self._keep_finished(self._keep(name, shape))
-        self._journal.emit(events)
-
-    def _keep_finished(self, kept: dict[int, Finished]) -> None:
-        """Take over what an earlier run has finished."""
-        self._journal.emit(list(kept.values()))
-        for branch, finished in kept.items():
-            self._schedule.take_over(finished.node, branch)
-
-    def _shape(self, name: str) -> tuple[Shape, tuple[Argument, ...]]:
-        node = self._graph.nodes[name]
-        known = self._job.trace.shapes.get(name)
-        if known is not None:
-            return known, self._sealed[name]
-        return self._values.shape(node, self._sealed[name]) if node.kind != "call" else (CALL, self._sealed[name])
-
     def _inbox_is_quiet(self) -> bool:
         """Whether nothing has been told that could forbid to start more, where that has to be known before."""
         return self._inbox.empty() or not (self._course.executor.immediate or self._job.stop_on_failure)
 
-    def _wait(self) -> bool:
-        """Take in what has been told since, or wait a moment for it. False once the run has been cancelled."""
+    def _go_on(self) -> None:
+        """Take in what has been told since, or wait a moment for it. Raises Cancelled where that was asked for."""
         with contextlib.suppress(queue.Empty):
             messages = [self._inbox.get(timeout=self._patience()), *self._told()]
             self._hearing.receive([message for message in messages if not isinstance(message, _Cancel)])
             if any(isinstance(message, _Cancel) for message in messages):
-                return False
+                raise Cancelled
         self._tick()
-        return True
 
     def _tick(self) -> None:
         """What is done every now and then."""

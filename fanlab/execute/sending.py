@@ -23,11 +23,20 @@ LookUp = Callable[[str, int, int], Sequence[Finished]]  # of a node's branches f
 class Sending:
     """Gives the executor of one run what it can take."""
 
-    def __init__(self, course: Course, dispatch: Dispatch, look_up: LookUp | None = None) -> None:
-        self._course, self._dispatch, self._look_up = course, dispatch, look_up
-        nodes = course.graph.nodes
-        self._dependent = {name for name, needs in course.graph.needs.items() if needs != Needs()}
-        self._limited = [name for name, node in nodes.items() if node.step.options.max_parallel is not None]
+    def __init__(
+        self,
+        course: Course,
+        dispatch: Dispatch,
+        passed_on: Callable[[str], Finished | None],
+        look_up: LookUp | None = None,
+    ) -> None:
+        self._course, self._dispatch, self._passed_on, self._look_up = course, dispatch, passed_on, look_up
+        self._limited: list[str] = []
+
+    def extend(self, names: Sequence[str]) -> None:
+        """Take in nodes."""
+        nodes = self._course.graph.nodes
+        self._limited += [name for name in names if nodes[name].step.options.max_parallel is not None]
 
     def start(self, may: Callable[[], bool]) -> None:
         """Send as much as the executor has room for, the deepest first, while it `may` be."""
@@ -62,6 +71,8 @@ class Sending:
     def _without_found(self, name: str, start: int, stop: int) -> Sequence[tuple[int, int]]:
         """The ranges of branches that have to run: the others are finished here and now."""
         found = self._look_up(name, start, stop) if self._look_up is not None else ()
+        if self._course.graph.nodes[name].kind == "reduce" and (passed := self._passed_on(name)) is not None:
+            found = [passed]
         ranges: list[tuple[int, int]] = []
         for event in found:
             self._course.finish(event)
@@ -73,7 +84,7 @@ class Sending:
     def _send(self, name: str, start: int, stop: int, attempt: int, pace: Pace) -> None:
         step = self._course.graph.nodes[name].step
         try:
-            batch = self._dispatch.batch(self._course.record.nodes[name], step, start, stop, attempt)
+            batch = self._dispatch.batch(self._course.record.calls(name), step, start, stop, attempt)
         except FanlabError as error:
             if stop - start > 1:  # only those that cannot be sent fail
                 for branch in range(start, stop):
@@ -85,7 +96,7 @@ class Sending:
 
     def _submit(self, flight: Flight, batch: Batch, seconds: float | None) -> None:
         course = self._course
-        if flight.node in self._dependent or not course.flights:
+        if course.graph.needs[flight.node] != Needs() or not course.flights:
             course.journal.save()
         course.flights.add(flight)
         course.executor.submit(batch, self._dispatch.blobs, seconds)

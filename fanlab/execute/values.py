@@ -1,20 +1,18 @@
-"""The values of one run: literals sealed, what steps returned opened, a value's items told apart."""
+"""The values of one run: literals sealed, what steps returned opened, and what each branch receives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..core.batch import Column, Hole
-from ..core.expand import Shape, Source, combine, items_of, label_fields
-from ..core.record import Record
+from ..core.expand import Shape
+from ..core.record import NodeRecord, Record
 from ..core.seal import Packed, Ref, Stored, Unsendable, rebuild, seal, unsendable
-from ..core.spec import Argument, Node
-from ..core.trace import label_row, labels_of
-from ..errors import CannotSend, CannotStore, FanlabError, FanOutError
+from ..core.spec import Argument
+from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
-from ..store.codecs import type_name
+from ..store.codecs import pack, type_name, unpack
 
 Tabulate = Callable[[Record, str], Any]  # the table of one node's branches
 
@@ -53,25 +51,14 @@ class Values:
 
         return seal(value, keep)
 
-    def shape(self, node: Node, arguments: tuple[Argument, ...]) -> tuple[Shape, tuple[Argument, ...]]:
-        """A node's branches, now that what they depend on is there; its arguments with computed items in place.
-
-        Raises FanOutError where the values make no branches.
-        """
-        arguments = tuple(self._itemised(node.name, argument) for argument in arguments)
-        shape = combine(node.kind, node.name, [self._source(argument) for argument in arguments if argument.mapped])
-        if node.label is not None:
-            used = set(label_fields(node.name, node.label, [argument.name for argument in arguments]))
-            rows = [label_row(arguments, shape, branch, used) for branch in range(shape.size)]
-            shape = replace(shape, labels=labels_of(node.name, node.label, rows))
-        return shape, arguments
-
-    def shared(self, arguments: tuple[Argument, ...]) -> tuple[list[Any], dict[str, Any]]:
+    def shared(self, node: NodeRecord) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as sent to every branch, with a Hole for each mapped one. Raises CannotSend."""
+        if node.shape is not None and node.shape.tree is not None:
+            return [Hole(0), Hole(1)], {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         mapped = 0
-        for argument in arguments:
+        for argument in node.arguments:
             if argument.mapped:
                 value: Any = Hole(mapped)
                 mapped += 1
@@ -85,27 +72,73 @@ class Values:
 
     def columns(self, arguments: tuple[Argument, ...], shape: Shape, start: int, stop: int) -> tuple[Column, ...]:
         """The values of branches from start up to stop for each mapped argument, as sent. Raises CannotSend."""
-        mapped = (argument.value for argument in arguments if argument.mapped)
-        return tuple(self._column(value, shape, position, start, stop) for position, value in enumerate(mapped))
+        return tuple(
+            self._column(argument.value, shape, position, start, stop)
+            for position, argument in enumerate(argument for argument in arguments if argument.mapped)
+        )
+
+    def operands(self, node: NodeRecord, start: int, stop: int) -> tuple[Column, ...]:
+        """The two values that each of a reduce's calls takes. Raises CannotSend."""
+        assert node.shape is not None
+        assert node.shape.tree is not None
+        taken = [node.shape.tree.operands(call) for call in range(start, stop)]
+        value = node.arguments[0].value
+        return tuple(
+            Column("sealed", tuple(self._operand(node, value, *pair[side]) for pair in taken)) for side in (0, 1)
+        )
+
+    def only(self, node: NodeRecord) -> bytes:
+        """The value of a reduce of one item, as the output of its node."""
+        sealed = self._operand(node, node.arguments[0].value, True, 0)
+        names = node.info.outputs
+        if isinstance(sealed, Packed):
+            outputs = unpack(sealed.outputs)
+            stored = outputs.get(sealed.output or "") or (next(iter(outputs.values())) if len(outputs) == 1 else None)
+            if stored is not None and len(names) == 1:
+                return pack({names[0]: stored})
+            sealed = self._artifacts.value(sealed)
+        value = self.open(sealed)
+        if len(names) == 1:
+            return pack({names[0]: self._artifacts.put(value, f"of '{node.info.name}'")})
+        if not isinstance(value, (tuple, list)) or len(value) != len(names):
+            raise CannotStore(
+                f"'{node.info.name}' has {len(names)} outputs ({listed(names)}), but its only item is one "
+                f"{type_name(value)}",
+                do="let the items be like what the step returns",
+            )
+        return pack({n: self._artifacts.put(v, f"of '{node.info.name}'") for n, v in zip(names, value, strict=True)})
+
+    def _operand(self, node: NodeRecord, value: Any, is_item: bool, number: int) -> Any:
+        if not is_item:
+            return Packed(node.outputs[number] or b"", None)
+        if isinstance(value, Ref):
+            source = self._record.nodes[value.node]
+            return Packed(source.outputs[source.branches()[number]] or b"", value.output)
+        return self.ready(value.values[number])
 
     def _column(self, value: Any, shape: Shape, position: int, start: int, stop: int) -> Column:
         stride, length = shape.strides[position]
-        if stride == 1 and stop <= length:
-            wanted: Any = slice(start, stop)
-        else:
+        wanted: Any = slice(start, stop)
+        if stride != 1 or stop > length:
             wanted = [shape.item(position, branch) for branch in range(start, stop)]
-        if isinstance(value, Ref):
-            return Column("packed", _picked(self._record.nodes[value.node].outputs, wanted), value.output)
-        if value.plain:
-            return Column("plain", _picked(value.values, wanted))
-        return Column("sealed", tuple(self.ready(item) for item in _picked(value.values, wanted)))
+        if not isinstance(value, Ref):
+            if value.plain:
+                return Column("plain", _picked(value.values, wanted))
+            return Column("sealed", tuple(self.ready(item) for item in _picked(value.values, wanted)))
+        outputs = self._record.nodes[value.node].outputs
+        if shape.joins and shape.joins[position] is not None:
+            sources = [shape.sources(position, branch) for branch in range(start, stop)]
+            if value.kind == "groups":
+                return Column("sealed", tuple([Packed(outputs[s] or b"", value.output) for s in g] for g in sources))
+            wanted = [source for (source,) in sources]
+        return Column("packed", _picked(outputs, wanted), value.output)
 
     def ready(self, sealed: Any) -> Any:
         """A sealed value with its references replaced by the outputs they refer to. Raises CannotSend."""
         reason = unsendable(sealed)
         if reason is not None:
             raise CannotSend(reason, do="pass plain data, or make the object inside the step")
-        return rebuild(sealed, lambda leaf: self._packed(leaf) if isinstance(leaf, Ref) else leaf)
+        return rebuild(sealed, self._referred)
 
     def open(self, sealed: Any) -> Any:
         """A sealed value opened: what a person gets. Raises CannotStore, StoreError."""
@@ -127,48 +160,44 @@ class Values:
             return Packed(node.outputs[ref.branch or 0] or b"", ref.output)
         if ref.kind == "results" and self._tabulate is not None:
             return self._artifacts.put(self._tabulate(self._record, ref.node), f"of the results of '{ref.node}'")
-        keys = node.shape.keys if node.shape is not None else None
-        if ref.kind == "successful":
-            return self._successful(ref, keys)
-        packed = [Packed(outputs or b"", ref.output) for outputs in node.outputs]
-        return packed if keys is None else dict(zip(keys, packed, strict=True))
+        if ref.kind in ("items", "groups"):
+            return self._spread(ref)
+        shape = node.shape
+        branches = self.good(ref) if ref.kind == "successful" else list(node.branches())
+        packed = [Packed(node.outputs[branch] or b"", ref.output) for branch in branches if shape is not None]
+        if shape is None or not shape.keyed:
+            return packed
+        return dict(zip((shape.key(branch) for branch in branches), packed, strict=True))
 
-    def _successful(self, ref: Ref, keys: tuple[Any, ...] | None) -> Any:
+    def _spread(self, ref: Ref) -> Any:
+        """The items of all branches as one list or dict, or the branches in groups."""
+        from .shaping import Shaping
+
+        shaping = Shaping(self._record, self)
         outputs = self._record.nodes[ref.node].outputs
-        good = [branch for branch, found in enumerate(outputs) if found is not None]
-        if outputs and len(good) < ref.at_least * len(outputs):
+        if ref.kind == "items":
+            items = rebuild(shaping.flat(ref), self._referred)
+            return list(items.values) if items.keys is None else dict(zip(items.keys, items.values, strict=True))
+        groups = shaping.groups(ref)
+        members = ([Packed(outputs[b] or b"", ref.output) for b in groups.sources(i)] for i in range(len(groups.keys)))
+        return dict(zip(groups.keys, members, strict=True))
+
+    def _referred(self, leaf: Any) -> Any:
+        return self._packed(leaf) if isinstance(leaf, Ref) else leaf
+
+    def good(self, ref: Ref) -> list[int]:
+        """The branches that have a value, in call order. Raises FanOutError for fewer than are asked for."""
+        node = self._record.nodes[ref.node]
+        if node.shape is None:
+            return []
+        found = [branch for branch in node.branches() if node.outputs[branch] is not None]
+        if node.shape.size and len(found) < ref.at_least * node.shape.size:
             raise FanOutError(
-                f"only {len(good)} of {len(outputs)} branches of '{ref.node}' have a value, "
+                f"only {len(found)} of {node.shape.size} branches of '{ref.node}' have a value, "
                 f"fewer than the share of {ref.at_least:g} that is asked for",
                 do="mend the failed branches, or ask for less with successful(at_least=...)",
             )
-        packed = [Packed(outputs[branch] or b"", ref.output) for branch in good]
-        return packed if keys is None else dict(zip((keys[branch] for branch in good), packed, strict=True))
-
-    def _source(self, argument: Argument) -> Source:
-        if isinstance(argument.value, Ref):
-            shape = self._record.nodes[argument.value.node].shape
-            assert shape is not None  # the schedule asks only when it is known
-            return Source(argument.name, shape.size, shape.keys)
-        return Source(argument.name, len(argument.value.values), argument.value.keys)
-
-    def _itemised(self, node: str, argument: Argument) -> Argument:
-        """An argument that maps over a step's output, with that output's items."""
-        ref = argument.value
-        if not argument.mapped or not isinstance(ref, Ref) or ref.many:
-            return argument
-        told = self._record.nodes[ref.node].items.get(ref.branch or 0, {}).get(ref.output or "")
-        if told is not None:
-            return replace(argument, value=told)
-        value = self.open(ref)
-        items = items_of(value)
-        if items is None:
-            raise FanOutError(
-                f"'{node}' maps over the output of '{ref.node}', which is a {type_name(value)}",
-                do=f"let '{ref.node}' return a list, range, dict, tuple or 1-D array",
-            )
-        sealed = self.seal(node, Argument(argument.name, items, argument.keyword, mapped=True))
-        return replace(argument, value=sealed.value)
+        return found
 
 
 def _picked(values: Sequence[Any], wanted: Any) -> tuple[Any, ...]:

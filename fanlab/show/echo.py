@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..core.events import Event, Finished, Logged, Lost, RunEnded, RunStarted
+from ..core.events import Event, Finished, Logged, Lost, Recorded, RunEnded, RunStarted
 from ..core.record import Record
 
 
@@ -26,9 +26,10 @@ class Echo:
     def see(self, event: Event) -> None:
         """Take an event in and print what may be printed now."""
         match event:
-            case RunStarted():
-                self._turn = [node.name for node in event.nodes if node.kind == "call"][::-1]
-                self._held = {name: [] for name in self._turn}
+            case RunStarted() | Recorded():
+                calls = [node.name for node in event.nodes if node.kind == "call"]
+                self._turn[:0] = calls[::-1]
+                self._held.update((name, []) for name in calls)
             case Logged(stream="warning", text=text):
                 if text not in self._warned:  # however many branches raise it
                     self._warned.add(text)

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import Status
-from ..core.expand import LONGEST_TEXT, Items
+from ..core.expand import LONGEST_TEXT, GrowingItems, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
 from ..store.codecs import fields_of, load, short_form, type_name, unpack
@@ -119,7 +119,7 @@ def _arguments(node: NodeRecord, branches: Sequence[int]) -> Columns:
                 found[argument.name] = [value] * len(branches)
             continue
         position, mapped = mapped, mapped + 1
-        if not isinstance(value, Items) or node.shape is None:
+        if not isinstance(value, (Items, GrowingItems)) or node.shape is None or node.shape.tree is not None:
             continue
         item = node.shape.item
         values = [value.values[item(position, branch)] for branch in branches]

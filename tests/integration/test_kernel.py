@@ -151,7 +151,7 @@ def test_a_value_that_is_not_there_yet_is_told_at_its_line(notebook):
     assert error["ename"] == "NoValueYet"
     assert plain("\n".join(error["traceback"])).splitlines()[1:] == [
         "  where: Cell In[2], line 5",
-        "  do:    move this into a step: a pipeline's body is recorded first, and its steps run afterwards",
+        "  do:    move this into a step, which runs later, or wait for the value here with .load()",
     ]
 
 

@@ -174,7 +174,7 @@ def test_items_are_counted_by_mapped_argument():
 def test_a_mapped_output_is_needed_whole_and_tells_the_number_of_branches():
     found = needs(lambda: B.map(A()), "b")
 
-    assert (found.gates, found.sizes) == ((("a", None),), ("a",))
+    assert (found.gates, found.sizes) == ((("a", None),), (("a", None),))
 
 
 def test_references_are_found_in_order_at_any_depth():

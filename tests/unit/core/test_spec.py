@@ -291,7 +291,7 @@ def test_a_use_of_an_output_as_a_value_is_refused_with_the_line_that_did_it(use)
 
     assert error.what.startswith("<Output of 'load'> has no value yet, so ")
     assert error.where == f"test_spec.py, line {use.__code__.co_firstlineno + 1}"
-    assert error.do == "move this into a step: a pipeline's body is recorded first, and its steps run afterwards"
+    assert error.do == "move this into a step, which runs later, or wait for the value here with .load()"
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
@@ -320,7 +320,7 @@ def test_the_message_says_what_where_and_what_to_do(use, reason):
     assert str(refused(use)) == (
         f"<Output of 'load'> has no value yet, so {reason}\n"
         f"  where: test_spec.py, line {use.__code__.co_firstlineno + 1}\n"
-        "  do:    move this into a step: a pipeline's body is recorded first, and its steps run afterwards"
+        "  do:    move this into a step, which runs later, or wait for the value here with .load()"
     )
 
 
@@ -468,7 +468,7 @@ def test_branches_of_an_unknown_number_say_that_it_is_known_only_when_they_run(u
     assert str(refused(use, unknown)) == (
         f"<Branches of 'fit'> has no value yet, so {reason}\n"
         f"  where: test_spec.py, line {use.__code__.co_firstlineno + 1}\n"
-        "  do:    move this into a step: a pipeline's body is recorded first, and its steps run afterwards"
+        "  do:    move this into a step, which runs later, or wait for the value here with .load()"
     )
 
 
