@@ -135,7 +135,7 @@ def mark(look: Look) -> str:
 def _state(node: NodeRecord) -> str:
     """The state in words, short, since the count stands beside it: `12 of 12 completed`, `9 completed, 3 failed`."""
     text = node_text(node)
-    return text if ", " not in text or not node.mapped else text.replace(f" of {node.branches().stop:,} ", " ", 1)
+    return text if ", " not in text or not node.mapped else text.replace(f" of {len(node.branches()):,} ", " ", 1)
 
 
 def _bar(node: NodeRecord, x: float, y: float, width: float) -> str:
