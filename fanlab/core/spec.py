@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -107,7 +108,12 @@ class Step:
         __tracebackhide__ = True
         recorder = RECORDER.get()
         if recorder is None:
-            return self.function(*args, **kwargs)
+            try:
+                return self.function(*args, **kwargs)
+            except TypeError as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # the step's own
+                    raise
+                raise self._refused(error) from None
         name, after = kwargs.pop("id", None), kwargs.pop("after", None)
         return recorder.call(self, args, kwargs, name, after)
 
@@ -157,9 +163,15 @@ class Step:
                     f"with_options of step '{self.name}' has no option '{option}'",
                     do=near(option, known) or f"the options are name, {', '.join(known)}",
                 )
-        made = Step(self.function, name or self.name, self.outputs, replace(self.options, **options))
-        made.__dict__["__wrapped__"] = self.__dict__["__wrapped__"]  # for a %%step cell, what shows its source
-        return made
+        return Step(self.function, name or self.name, self.outputs, replace(self.options, **options))
+
+    def _refused(self, error: TypeError) -> StepCallError:
+        """A plain call with arguments that do not fit, told at the caller's line."""
+        try:
+            do = f"its parameters are {inspect.signature(self.function)}"
+        except ValueError:  # written in C
+            do = "see its documentation"
+        return StepCallError(f"step '{self.name}': {error}", where=str(here()), do=do)
 
     def _recording(self, method: str) -> Recorder:
         recorder = RECORDER.get()

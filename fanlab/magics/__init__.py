@@ -7,6 +7,7 @@ from typing import Any
 from ..show.kernel import prepare
 from .body import CellText
 from .cells import FanlabMagics
+from .complete import Completion
 
 _KEY = "_fanlab"
 
@@ -19,7 +20,9 @@ def load(shell: Any) -> None:
     shell.events.register("pre_run_cell", cell.remember)
     magics = FanlabMagics(shell, cell)
     shell.register_magics(magics)
-    setattr(shell, _KEY, (cell, magics))
+    completion = Completion(magics)
+    shell.Completer.custom_matchers.append(completion.match)
+    setattr(shell, _KEY, (cell, magics, completion))
     if getattr(shell, "kernel", None) is not None:
         prepare()
 
@@ -28,7 +31,7 @@ def unload(shell: Any) -> None:
     """Take away everything that load added."""
     if not hasattr(shell, _KEY):
         return
-    cell, magics = getattr(shell, _KEY)
+    cell, magics, completion = getattr(shell, _KEY)
     delattr(shell, _KEY)
     shell.events.unregister("pre_run_cell", cell.remember)
     for kind, names in magics.magics.items():
@@ -36,3 +39,4 @@ def unload(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(type(magics).__name__, None)
     shell.configurables.remove(magics)
+    shell.Completer.custom_matchers.remove(completion.match)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import zlib
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -108,10 +109,18 @@ def cell_source(shell: Any, raw: str, magic: str, cell: str) -> Source:
     except SyntaxError as error:  # from a transformer of the notebook's own
         raise CellSyntaxError(shell, error) from None
     if not raw.rstrip().endswith(cell.rstrip()):  # called by run_cell_magic: there is no such cell
-        return Source("\n" + body, f"<%%{magic}>", 1)
+        return Source(
+            "\n" + body,
+            f"<%%{magic} {zlib.crc32(cell.encode('utf-8', 'replace')):08x}>" if magic == "step" else f"<%%{magic}>",
+            1,
+        )
     above = raw.rstrip()[: len(raw.rstrip()) - len(cell.rstrip())].count("\n")
     number = len(shell.user_ns.get("In", [])) - 1
-    return Source("\n" * above + body, shell.compile.cache(raw, number, raw_code=raw), max(above, 1))
+    try:
+        name = shell.compile.cache(raw, number, raw_code=raw)
+    except UnicodeError as error:  # lone surrogates
+        raise _unreadable(error, magic) from None
+    return Source("\n" * above + body, name, max(above, 1))
 
 
 def parsed(shell: Any, source: Source, magic: str) -> ast.Module:

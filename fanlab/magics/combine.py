@@ -53,6 +53,7 @@ def _query(duckdb: Any, query: str, results: Any) -> Any:
     """The table that a query over `results` gives. Raises UsageError with DuckDB's own words."""
     __tracebackhide__ = True
     try:
+        query.encode()
         count = len(duckdb.extract_statements(query))
         if count != 1:
             raise UsageError(f"a %%combine --sql cell is one query, and this one has {count}")
@@ -60,7 +61,7 @@ def _query(duckdb: Any, query: str, results: Any) -> Any:
             connection.execute("set python_enable_replacements = false")  # else our own variables are tables
             connection.register("results", _plain(results))
             return connection.execute(query).df()
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeError) as error:  # the latter for lone surrogates
         raise UsageError(f"%%combine --sql: {error}") from None
 
 

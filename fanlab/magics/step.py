@@ -10,7 +10,7 @@ import linecache
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -72,9 +72,7 @@ def define(shell: Any, raw: str, header: Header | None, cell: str, options: dict
     variable_name("%%step", header.name)
     source = cell_source(shell, raw, "step", cell)
     function = _function(shell, source, _signature(shell, header, source, raw), header)
-    made = step(**options)(function)
-    made.__dict__["__wrapped__"] = _twin(function, len(shell.user_ns.get("In", ())) - 1)
-    shell.user_ns[header.name] = made
+    shell.user_ns[header.name] = step(**options)(function)
 
 
 def _begin(line: str) -> int | None:
@@ -151,7 +149,11 @@ def _signature(shell: Any, header: Header, source: Source, raw: str) -> ast.Func
 
 
 def _function(shell: Any, source: Source, function: ast.FunctionDef, header: Header) -> FunctionType:
-    """The signature with the cell as its body; its text, as Python, is in `__source__`."""
+    """The signature with the cell as its body.
+
+    Python's own tools read a function's text where its code says that it is: IPython's tracebacks, `??`, inspect,
+    and what compares code. So the cell's text is kept as that of a function, with the same lines, and compiled.
+    """
     __tracebackhide__ = True
     tree = parsed(shell, source, "step")
     text = _text(header, source, tree)
@@ -159,57 +161,44 @@ def _function(shell: Any, source: Source, function: ast.FunctionDef, header: Hea
     last = function.body[-1]
     if isinstance(last, ast.Expr):
         function.body[-1] = ast.copy_location(ast.Return(last.value), last)
-    code = compiled(shell, ast.Module([function], []), source, "step", "exec")
+    code = compiled(shell, ast.Module([function], []), source, "step", "exec")  # errors are at the cell's own columns
+    if _says(text, function):  # else transformers of the notebook's own have changed it
+        linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
+        code = compiled(shell, ast.parse(text), source, "step", "exec")
     made: dict[str, Any] = {}
     exec(code, shell.user_ns, made)
     found: FunctionType = made[function.name]
-    found.__dict__["__source__"] = text if _says(text, function) else ast.unparse(function) + "\n"
     return found
 
 
 def _text(header: Header, source: Source, tree: ast.Module) -> str:
-    """The function as somebody would write it in a file: the body indented, `return` before its last expression."""
-    lines = source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[source.line :]
+    """The cell as a function: the magic is a `def`, the body is indented, `return` is before its last expression."""
+    lines = source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
-        at = last.lineno - source.line - 1
-        begin = lines[at].encode()[: last.col_offset].decode()
-        lines[at] = f"{begin}return {lines[at][len(begin) :]}"
+        begin = lines[last.lineno - 1].encode()[: last.col_offset].decode()
+        lines[last.lineno - 1] = f"{begin}return {lines[last.lineno - 1][len(begin) :]}"
     within = {  # lines of a text that spans several: an indentation would change it
-        line - source.line - 1
+        line
         for node in ast.walk(tree)
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno is not None
         for line in range(node.lineno + 1, node.end_lineno + 1)
     }
-    body = [line if number in within or not line.strip() else f"    {line}" for number, line in enumerate(lines)]
+    body = [
+        line if number in within or not line.strip() else f"    {line}"
+        for number, line in enumerate(lines[source.line :], source.line + 1)
+    ]
     while body and not body[-1].strip():
         body.pop()
-    return "\n".join([f"def {header.text}:", *(body if tree.body else [*body, "    pass"])]) + "\n"
+    above = [""] * (source.line - 1)
+    return "\n".join([*above, f"def {header.text}:", *(body if tree.body else [*body, "    pass"])]) + "\n"
 
 
 def _says(text: str, function: ast.FunctionDef) -> bool:
-    """Whether a text is the function and nothing else: transformers of the notebook's own may have changed it."""
     try:
         return [ast.dump(found) for found in ast.parse(text).body] == [ast.dump(function)]
     except (SyntaxError, ValueError):
         return False
-
-
-def _twin(function: FunctionType, number: int) -> FunctionType:
-    """The same function as if it stood in a file: what inspect, `?` and `??` are shown, since a cell is no `def`."""
-    name = f"<%%step {function.__name__}, cell {number}>"
-    text = function.__dict__["__source__"]
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    module = compile(text, name, "exec", flags=function.__code__.co_flags & _FUTURE, dont_inherit=True)
-    code = next(found for found in module.co_consts if isinstance(found, CodeType))
-    twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
-    twin.__kwdefaults__ = function.__kwdefaults__
-    twin.__annotations__, twin.__doc__ = function.__annotations__, function.__doc__
-    twin.__module__ = function.__module__
-    return twin
-
-
-_FUTURE = 0x1FE0000  # the bits of `from __future__ import ...`
 
 
 def _exceptions(shell: Any, text: str | None) -> tuple[type[BaseException], ...] | None:

@@ -61,6 +61,14 @@ class Notebook:
         assert output["kind"] == "execute_result", output
         return output["data"]["text/plain"]
 
+    def ask(self, what, *words):
+        """The content of the kernel's reply to another request: "complete" or "inspect"."""
+        request = getattr(self.client, what)(*words)
+        while True:
+            reply = self.client.get_shell_msg(timeout=60)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply["content"]
+
     def interrupt(self):
         self.manager.interrupt_kernel()
 
@@ -94,3 +102,9 @@ def new_notebook(tmp_path):
     yield new_notebook
     for notebook in opened:
         notebook.close()
+
+
+@pytest.fixture(scope="session")
+def new_kernel():
+    """A kernel in a folder, for tests that share one; whoever asks closes it."""
+    return Notebook

@@ -546,3 +546,31 @@ def test_a_fan_out_gives_branches():
 
 def test_what_is_unmapped_stays_as_it_is():
     assert unmapped([1, 2]).value == [1, 2]
+
+
+# plain calls
+
+
+def test_a_plain_call_with_wrong_arguments_is_told_at_the_callers_line():
+    def add(a, b=1):
+        return a + b
+
+    with pytest.raises(StepCallError) as caught:
+        Step(add, "add")(1, 2, 3)
+    line = caught.traceback[0].lineno + 1
+    assert str(caught.value) == (
+        f"step 'add': {test_a_plain_call_with_wrong_arguments_is_told_at_the_callers_line.__name__}.<locals>.add() "
+        "takes from 1 to 2 positional arguments but 3 were given\n"
+        f"  where: test_spec.py, line {line}\n"
+        "  do:    its parameters are (a, b=1)"
+    )
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_type_error_of_the_step_itself_stays_what_it_is():
+    def add(a, b):
+        return a + b
+
+    with pytest.raises(TypeError) as caught:
+        Step(add, "add")(1, "2")
+    assert type(caught.value) is TypeError

@@ -14,7 +14,7 @@ def state(shell):
         "attributes": set(vars(shell)),
         "names": set(shell.user_ns) - {"_exit_code"},
         "configurables": [type(found).__name__ for found in shell.configurables],
-        "completers": list(shell.Completer.custom_matchers),
+        "completers": len(shell.Completer.custom_matchers),
         "transformers": (list(shell.input_transformers_post), list(shell.ast_transformers)),
     }
 
