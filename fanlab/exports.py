@@ -81,7 +81,7 @@ class Missing:
             f"there is no value of '{self._name}': it {self._why}", do="mend its step and run the pipeline cell again"
         )
 
-    __hash__ = object.__hash__
+    __hash__ = _refuse
     __setattr__ = __delattr__ = __call__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __setitem__ = __delitem__ = _refuse
@@ -91,6 +91,8 @@ class Missing:
     __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __divmod__ = __rdivmod__ = __next__ = _refuse
     __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _refuse
     __enter__ = __exit__ = __array__ = __reduce__ = __str__ = __format__ = _refuse
+    __bytes__ = __complex__ = __fspath__ = __trunc__ = __floor__ = __ceil__ = __reversed__ = _refuse
+    __await__ = __aiter__ = __anext__ = __aenter__ = __aexit__ = _refuse
 
 
 def _missing(node: NodeRecord, branch: int) -> Missing:

@@ -162,7 +162,7 @@ class Run:
         """
         __tracebackhide__ = True
         if self._graph is None:
-            return self._take_up(self, "run again")
+            raise self._elsewhere("run again")
         if self.status == "running":
             raise NotAvailable(f"run '{self.name}' still runs", do="wait for it with run.wait(), or run.cancel() it")
         earlier = Run(without(self._record, self._graph, chosen(self._record, names_or_rows)), self._store)
@@ -172,14 +172,17 @@ class Run:
     def _take_up(self, earlier: Run, done: str) -> Run:
         __tracebackhide__ = True
         if self._again is None:
-            raise NotAvailable(
-                f"run '{self.name}' cannot be {done} here: it ran in another process",
-                do="run its pipeline again in this one",
-            )
+            raise self._elsewhere(done)
         run = self._again(earlier)
         if run.status != "completed":
             raise_failure(run)
         return run
+
+    def _elsewhere(self, done: str) -> NotAvailable:
+        return NotAvailable(
+            f"run '{self.name}' cannot be {done} here: it ran in another process",
+            do="run its pipeline again in this one",
+        )
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait in an event loop and give its value. Raises its PipelineError if it has not completed."""

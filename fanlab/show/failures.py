@@ -56,18 +56,27 @@ def groups(record: Record) -> list[Group]:
 
 
 def where(failure: Failure) -> str | None:
-    """The user's line that raised, with its text: the innermost frame outside installed packages."""
+    """The user's line that raised, with its text: the innermost frame outside installed packages.
+
+    Where that is a function that the step called, the step's own line is told too.
+    """
     frame = _frame(failure)
     if frame is None:
         return None
     text = line_text(frame)
-    return f"{file_label(frame.file)}, line {frame.line}, in {frame.function}" + (f": {text}" if text else "")
+    told = _place(frame) + (f": {text}" if text else "")
+    outer = next((found for found in failure.frames if is_own(found.file)), frame)
+    return told if outer.function == frame.function else f"{told} (called at {_place(outer)})"
+
+
+def _place(frame: Frame) -> str:
+    return f"{file_label(frame.file)}, line {frame.line}, in {frame.function}"
 
 
 def traceback_lines(failure: Failure) -> Iterator[str]:
     """Every frame as a line with its place, then one with its text; then the error's own lines."""
     for frame in failure.frames:
-        yield f"{file_label(frame.file)}, line {frame.line}, in {frame.function}"
+        yield _place(frame)
         text = line_text(frame)
         if text:
             yield f"    {text}"

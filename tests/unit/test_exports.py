@@ -1,6 +1,7 @@
 """What a run leaves for the names of a body: values, lists of branches, and Missing."""
 
 import copy
+import math
 import operator
 import pickle
 
@@ -168,6 +169,15 @@ USES = {
     "with": lambda m: m.__enter__(),
     "pickle": pickle.dumps,
     "copy": copy.copy,
+    "hash": hash,
+    "a key of a dict": lambda m: {m: 1},
+    "open": open,
+    "bytes": bytes,
+    "floor": math.floor,
+    "trunc": math.trunc,
+    "await": lambda m: m.__await__(),
+    "f-string": lambda m: f"{m:>10}",
+    "print": print,
 }
 
 

@@ -197,3 +197,45 @@ def test_a_run_that_goes_on_says_so(until):
     assert str(caught.value) == (
         f"run '{run.name}' still runs\n  do:    wait for it with run.wait(), or run.cancel() it"
     )
+
+
+def test_a_branch_runs_again_with_the_branches_that_came_of_its_items():
+    @step
+    def split(text):
+        return text.split()
+
+    @here
+    def words():
+        return twice.map(split.map(["a b", "c", "d e"]).flatten())
+
+    run = words()
+    assert ran(run.rerun("split[2]")) == ["split[2]", "twice[2,0]", "twice[2,1]"]
+
+
+def test_a_reduce_runs_again_as_a_whole():
+    @step
+    def add(a, b):
+        return a + b
+
+    @here
+    def sums():
+        return add.reduce(base.map([1, 2, 3, 4])), twice(5)
+
+    run = sums()
+    again = run.rerun("base[3]")
+    assert ran(again) == ["base[3]", "add"]
+    assert again.load() == (10, 10)
+
+
+def test_a_body_that_waits_for_values_may_be_rerun():
+    @here
+    def until():
+        value = twice(1)
+        while value.load() < 8:
+            value = twice(value)
+        return value
+
+    run = until()
+    again = run.rerun("twice_2")
+    assert ran(again) == ["twice_2", "twice_3"]
+    assert again.load() == 8

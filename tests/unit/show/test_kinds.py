@@ -63,3 +63,20 @@ def test_ten_thousand_failures_are_one_line():
     assert what(lambda: picky.map([-1] * 10_000)) == (
         "picky[0] (x=-1) failed: ValueError: -1 is negative (and 9999 more like it)"
     )
+
+
+def divide(a, b):
+    return a / b
+
+
+def test_an_error_in_a_function_that_the_step_calls_is_told_with_both_lines():
+    @step
+    def ratio(a):
+        return divide(a, 0)
+
+    with pytest.raises(PipelineError) as caught:
+        pipeline(backend="sequential")(lambda: ratio(1))()
+    inner, outer = divide.__code__.co_firstlineno + 1, ratio.function.__code__.co_firstlineno + 2
+    assert caught.value.where == (
+        f"test_kinds.py, line {inner}, in divide: return a / b (called at test_kinds.py, line {outer}, in ratio)"
+    )
