@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs binder-pins lab notebook bench bench-peers clean
+.PHONY: help demo test lint docs binder-pins picture lab notebook bench bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -37,13 +37,19 @@ binder-pins: ## choose the versions of the Binder image anew
 	@scripts/environment.sh binder
 	.venv/bin/python scripts/binder_pins.py
 
+picture: ## take the README's picture anew, in a real JupyterLab
+	@scripts/environment.sh dev
+	.venv/bin/python scripts/picture.py
+
 bench: ## measure fanlab against joblib; writes benchmarks/results
 	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/bench.py
+	.venv/bin/python scripts/readme.py
 
 bench-peers: ## measure the same work in other tools, each in an environment of its own
 	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/peers/run.py
+	.venv/bin/python scripts/readme.py
 
 lab: ## open the quickstart notebook in JupyterLab
 	@scripts/environment.sh lab

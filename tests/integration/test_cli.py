@@ -70,7 +70,7 @@ def table(done):
 def test_a_pipeline_of_a_module_runs_and_prints_its_record(fanlab, sweep):
     done = fanlab("run", sweep)
     record, _, name = done.stdout.rpartition("run: ")
-    assert record == "sweep: completed\n  inverse  3 of 3 completed\n  total    completed\n"
+    assert record == "sweep: completed\n  ✓ inverse  3 of 3 completed\n  ✓ total    completed\n"
     assert re.fullmatch(r"sweep-[\d_]+-[\d_]+\n", name)
     assert done.stderr == ""
 
@@ -93,7 +93,7 @@ def test_parameters_reach_the_pipeline(fanlab, sweep):
 def test_a_failed_run_ends_with_1_and_its_record(fanlab, sweep):
     done = fanlab("run", sweep, "-p", "xs=[1, 0]", code=1)
     assert done.stdout.startswith(
-        "sweep: failed\n  inverse  1 of 2 completed, 1 failed\n  total    skipped\n"
+        "sweep: failed\n  ✗ inverse  1 of 2 completed, 1 failed\n  ⊘ total    skipped\n"
         "  inverse[1]: ZeroDivisionError: division by zero\n"
     )
 
@@ -152,7 +152,7 @@ def test_show_takes_a_pipelines_name_for_its_latest_run(fanlab, sweep):
     name = fanlab("run", sweep).stdout.rpartition("run: ")[2].strip()
     by_pipeline, by_name = fanlab("show", "sweep").stdout, fanlab("show", name[:-2]).stdout
     assert by_pipeline == by_name
-    assert by_pipeline.endswith("\nsweep: completed\n  inverse  3 of 3 completed\n  total    completed\n")
+    assert by_pipeline.endswith("\nsweep: completed\n  ✓ inverse  3 of 3 completed\n  ✓ total    completed\n")
 
 
 def test_results_are_written_in_every_format(fanlab, sweep, tmp_path):
@@ -216,7 +216,7 @@ def test_the_demo_prints_its_table_and_its_answer(fanlab):
     assert [row[0] for row in table(done)[1:15]][:3] == ["asyncio", "collections", "concurrent"]
     assert re.search(r"^Of [\d,]+ functions in 14 packages, the longest is \w+ of \w+: \d+ lines\.$", done.stdout, re.M)
     assert fanlab("show", "demo").stdout.endswith(
-        "\ndemo: completed\n  read     14 of 14 completed\n  compare  completed\n"
+        "\ndemo: completed\n  ✓ read     14 of 14 completed\n  ✓ compare  completed\n"
     )
 
 

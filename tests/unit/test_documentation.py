@@ -1,5 +1,6 @@
 """Nothing that people can use is undocumented: public names, errors, options of magics and of the program."""
 
+import importlib.util
 import inspect
 import re
 import tomllib
@@ -133,3 +134,17 @@ def test_every_dependency_has_its_reason():
     rows = [row.split("|")[1] for row in reasons.splitlines() if row.startswith("| ")]
     listed = {name.strip() for row in rows for name in row.split(",")}
     assert not names - listed
+
+
+def test_the_readme_tells_what_the_benchmarks_measured():
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "scripts" / "readme.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script.filled(text) == text, "run scripts/readme.py"
+
+
+def test_what_the_readme_links_to_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for where in re.findall(r"\]\(([^)#]+)\)", text):
+        assert where.startswith("https://") or (ROOT / where).exists(), where
