@@ -27,6 +27,12 @@ class Client:
 
     def __init__(self, store: str | None = None) -> None:
         here = RUNNING.get()
+        if here is not None and store is None and not here.header.database:
+            raise NotAvailable(
+                f"the store's runs cannot be read inside '{here.name}': it runs on a worker of a cluster "
+                "that is on another machine, or does not see the store",
+                do="pass what it needs as an argument; its own name, key, attempt and log_metadata work everywhere",
+            )
         self._store = shared(store or (here.header.store if here is not None else None))
 
     def get_pipeline_run(self, name_id_or_prefix: str) -> Run:

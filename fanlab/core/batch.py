@@ -17,6 +17,7 @@ class RunHeader(NamedTuple):
     environment: tuple[tuple[str, str], ...]
     log_level: int  # of its root logger
     warning_filters: tuple[Any, ...]  # its warnings.filters
+    database: bool = True  # whether the store's database may be opened here: not over a network
 
 
 class Hole(NamedTuple):

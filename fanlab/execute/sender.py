@@ -16,22 +16,28 @@ import cloudpickle
 PAUSE_SECONDS = 0.02  # events that follow within this time go together
 
 
-class Sender:
-    """Sends the first event at once and those that follow soon together; ends the process when the kernel is gone."""
+class Line:
+    """A connection that sends the first message at once and those that follow soon together, and listens meanwhile."""
 
-    def __init__(self, address: str, key: bytes, slot: int, release: Callable[[tuple[str, int]], None]) -> None:
-        self._connection = Client(address, authkey=key)
-        self._connection.send_bytes(pickle.dumps((slot, os.getpid()), 5))
-        self._release = release
-        self._held: list[tuple[str, Any]] = []
+    def __init__(self, connection: Any, hello: Any) -> None:
+        self._connection = connection
+        self._held: list[Any] = []
         self._lock = threading.Lock()
         self._filled = threading.Event()
+        self._ended = False
+        connection.send_bytes(pickle.dumps(hello, 5))
         threading.Thread(target=self._send_often, name="fanlab-sender", daemon=True).start()
         threading.Thread(target=self._listen, name="fanlab-listener", daemon=True).start()
 
-    def tell(self, run: str, message: Any, *, now: bool = False) -> None:
+    def heard(self, message: Any) -> None:
+        """Called with each message that comes."""
+
+    def lost(self) -> None:
+        """Called when the other end is gone."""
+
+    def send(self, message: Any, *, now: bool = False) -> None:
         """Send a message soon, or now with all that is held."""
-        self._held.append((run, message))
+        self._held.append(message)
         if now:
             self.flush()
         else:
@@ -49,20 +55,48 @@ class Sender:
                 blob = cloudpickle.dumps(held, 5)
             self._connection.send_bytes(blob)
 
+    def close(self) -> None:
+        """Send no more; both threads end."""
+        self._ended = True
+        self._filled.set()
+        self._connection.close()
+
     def _send_often(self) -> None:
-        while True:
+        while not self._ended:
             self._filled.wait()
             self._filled.clear()
-            self.flush()
+            try:
+                self.flush()
+            except OSError:  # the listening thread deals with it
+                return
             time.sleep(PAUSE_SECONDS)
 
     def _listen(self) -> None:
-        """Which (run, batch) to give back; the end of the stream means that the kernel is gone."""
         try:
             while True:
-                self._release(pickle.loads(self._connection.recv_bytes()))
+                self.heard(pickle.loads(self._connection.recv_bytes()))
         except (EOFError, OSError):
-            os._exit(1)
+            self.lost()
+
+
+class Sender(Line):
+    """What a worker process tells the process that started it; ends the worker when that one is gone."""
+
+    def __init__(self, address: str, key: bytes, slot: int, release: Callable[[tuple[str, int]], None]) -> None:
+        self._release = release
+        super().__init__(Client(address, authkey=key), (slot, os.getpid()))
+
+    def tell(self, run: str, message: Any, *, now: bool = False) -> None:
+        """Send what happened in a run soon, or now with all that is held."""
+        self.send((run, message), now=now)
+
+    def heard(self, message: Any) -> None:
+        """Which (run, batch) to give back."""
+        self._release(message)
+
+    def lost(self) -> None:
+        """The kernel is gone, and so are we."""
+        os._exit(1)
 
 
 def watch_for_death(address: str) -> None:

@@ -28,6 +28,27 @@ def enter(header: RunHeader) -> None:
     warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
 
 
+def moved(header: RunHeader, *, near: bool) -> RunHeader:
+    """A run's header for a worker that an engine has started: what the engine has set up there stays.
+
+    On the kernel's machine that is little; on another one the worker's own variables and path come first,
+    and a working directory that is not there is replaced by the store's.
+    """
+    kernels = dict(header.environment)
+    if near:
+        own = {name: value for name, value in os.environ.items() if name.startswith(_ENGINES)}
+        environment, path = {**kernels, **own}, header.path
+    else:
+        environment = {**kernels, **os.environ}
+        path = (*sys.path, *(entry for entry in header.path if entry not in sys.path and os.path.isdir(entry)))
+    directory = header.directory if os.path.isdir(header.directory) else header.store
+    return header._replace(environment=tuple(environment.items()), path=path, directory=directory)
+
+
+# What says which devices and how many threads a worker has been given.
+_ENGINES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "DASK_", "RAY_", "SLURM_")
+
+
 def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
     """Those of the kernel's warning filters that can travel."""
     found = []
