@@ -15,7 +15,8 @@ demo: ## run the quickstart notebook without a browser; its page is demo-output/
 
 test: ## run all tests, then compare the notebooks' outputs with a cold and a warm store
 	@scripts/environment.sh dev
-	$(RUN) pytest -n auto -m "not kernel and not browser" fanlab tests
+	$(RUN) pytest -n auto -m "not kernel and not browser and not cluster" fanlab tests
+	$(RUN) pytest -m cluster tests
 	$(RUN) pytest -m kernel tests
 	$(RUN) pytest -m browser tests/browser
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \

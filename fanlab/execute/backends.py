@@ -106,7 +106,7 @@ _NAMES = {
 
 
 def _config() -> Any:
-    """joblib's active `parallel_config`, None where there is none."""
+    """The active `joblib.parallel_config`, None where there is none."""
     from joblib import parallel
 
     return getattr(parallel._backend, "config", None)  # the only place that tells "not set" from a default

@@ -19,9 +19,12 @@ class Executor(Protocol):
     """Runs batches. What happens in them arrives through the `deliver` that it was made with."""
 
     name: str
-    slots: int  # how many batches run at once
     can_kill: bool  # whether a branch can be ended: timeouts and a quick cancel need it
     immediate: bool  # whether submit returns only when the batch has ended
+
+    @property
+    def slots(self) -> int:
+        """How many batches run at once."""
 
     def room(self) -> int:
         """How many batches may be submitted now: to idle workers, and to those that should be idle in a moment."""

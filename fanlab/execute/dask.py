@@ -30,7 +30,8 @@ class Dask:
         self._client, self._owned = client, owned
         self._muster()
         peer = urlsplit(client.scheduler.address)
-        self.host = "127.0.0.1" if peer.scheme == "inproc" else own_host(peer.hostname or "127.0.0.1")
+        inside = peer.scheme == "inproc"  # its workers are threads of this process
+        self.host = "127.0.0.1" if inside else own_host(peer.hostname or "127.0.0.1")
 
     def size(self) -> int:
         """The threads of all workers; of an adaptive cluster, of as many workers as it may grow to."""

@@ -62,7 +62,7 @@ class Exchange:
 
     def __init__(self, run: str, host: str, store: str, party: Party) -> None:
         found, key = uuid.uuid4().hex, os.urandom(32)
-        everywhere = "127.0.0.1" if host == "127.0.0.1" else "0.0.0.0"  # noqa: S104 (who has not the key is refused)
+        everywhere = "127.0.0.1" if host == "127.0.0.1" else "0.0.0.0"  # who has not the key is refused
         self._listener = Listener((everywhere, 0), authkey=key, backlog=128)
         self._mark = _mark(store, found)
         address = (host, int(self._listener.address[1]))
@@ -135,7 +135,7 @@ def _mark(store: str, content: str) -> str:
 
 
 def own_host(peer: str) -> str:
-    """The address of this machine by which `peer`, and so its neighbours, reach it: FANLAB_HOST, else that of the route.
+    """The address by which `peer`, and so its neighbours, reach this machine: FANLAB_HOST, else that of the route.
 
     >>> own_host("127.0.0.1")
     '127.0.0.1'

@@ -33,9 +33,9 @@ def need_guard() -> None:
 
 
 def is_guarded(source: str, line: int) -> bool:
-    """Whether a line of a script is under an `if` that asks for the name of the module.
+    r"""Whether a line of a script is under an `if` that asks for the name of the module.
 
-    >>> is_guarded('if __name__ == "__main__":\\n    run()', 2)
+    >>> is_guarded('if __name__ == "__main__":\n    run()', 2)
     True
     >>> is_guarded('run()', 1)
     False

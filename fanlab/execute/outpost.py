@@ -1,4 +1,4 @@
-"""On a worker of a cluster: batches run in worker processes beside it, as on loky, and what they tell goes to the kernel.
+"""On a worker of a cluster: batches run in processes beside it, as on loky, and what they tell goes to the kernel.
 
 So a branch that crashes, or is ended, costs one process that takes a tenth of a second to start, not the
 engine's own worker; and whatever loky tells of it (which branch, with which signal) is told here too.
@@ -47,7 +47,9 @@ class _Batch:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.ended: Future[None] = Future()
-        self.held: list[Message] = []  # what refers to artifacts that the kernel does not have yet, and all that follows
+        self.held: list[
+            Message
+        ] = []  # what refers to artifacts that the kernel does not have yet, and all that follows
         self.hashes: list[str] = []  # of those artifacts
 
     def owns(self, message: Message) -> bool:

@@ -15,7 +15,7 @@ from ..errors import NotAvailable
 from . import outpost
 from .cluster import Done, unfit
 from .exchange import own_host
-from .versions import Versions, difference
+from .versions import Versions, difference, versions
 from .wire import Order, Post, Returned
 
 
@@ -55,7 +55,7 @@ class Ray:
             ray.shutdown()
 
     def _muster(self) -> None:
-        """Raises NotAvailable where a node's versions differ from the kernel's. Ray itself compares Python's and its own."""
+        """Raises NotAvailable where a node's versions differ from the kernel's; Ray compares Python's and its own."""
         look = ray.remote(num_cpus=0)(_versions)
         nodes = [node for node in ray.nodes() if node["Alive"]]
         asked = [
@@ -63,8 +63,8 @@ class Ray:
             for node in nodes
         ]
         faults = {}
-        for node, told in zip(nodes, ray.get(asked), strict=True):
-            fault = difference(Versions(*told))
+        for node, asking in zip(nodes, asked, strict=True):
+            fault = difference(_told(asking))
             if fault is not None:
                 faults[str(node["NodeManagerAddress"])] = fault
         if faults:
@@ -87,23 +87,25 @@ def connect(address: str | None, jobs: Callable[[], int]) -> Ray:
             ray.init("local", num_cpus=jobs(), include_dashboard=False, **quiet)
     except (ConnectionError, TimeoutError) as error:
         raise NotAvailable(
-            f"there is no Ray cluster at {address}: {error}", do="start one there, or give the address that its log tells"
+            f"there is no Ray cluster at {address}: {error}",
+            do="start one there, or give the address that its log tells",
         ) from error
     return Ray(address, owned=True)
 
 
-def _versions() -> tuple[str, str, str]:
-    """On a Ray worker, where fanlab may be missing: what it has."""
-    import importlib.metadata
-    import platform
+def _versions() -> Versions:
+    """On a Ray worker: what it has."""
+    return versions()
 
-    found = []
-    for name in ("fanlab", "cloudpickle"):
-        try:
-            found.append(importlib.metadata.version(name))
-        except importlib.metadata.PackageNotFoundError:
-            found.append("")
-    return platform.python_version(), found[0], found[1]
+
+def _told(asking: Any) -> Versions:
+    """What `_versions` told; a worker that cannot open even that function has no fanlab."""
+    try:
+        return Versions(*ray.get(asking))
+    except ray.exceptions.RayError as error:
+        if "No module named 'fanlab" not in str(error):
+            raise
+        return Versions(versions().python, "", "")
 
 
 def _run(post: Post, order: Order, names: tuple[str, ...], *artifacts: bytes) -> Returned:

@@ -39,7 +39,7 @@ def difference(worker: Versions) -> str | None:
 
 
 def machine() -> str:
-    """This machine: its name and its boot, since containers of one machine share the boot and have names of their own."""
+    """This machine: its name and its boot, since containers share the boot and have names of their own."""
     try:
         with open(_BOOT) as file:
             boot = file.read().strip()

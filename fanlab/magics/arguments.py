@@ -10,7 +10,8 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.utils._process_common import arg_split
 
-from ..errors import near
+from ..errors import StepCallError, near
+from ..execute.backends import check_backend
 
 
 def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
@@ -30,6 +31,15 @@ def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
         known = f"its options are {', '.join(options)}" if options else "it takes none"
         raise UsageError(f"{name} has no option {unknown[0]}: {hint or known}")
     return parser.parse_args(words)  # type: ignore[no-any-return]
+
+
+def backend(text: str) -> str:
+    """A backend's name or a cluster's address, for argparse, which tells the error."""
+    try:
+        check_backend(text)
+    except StepCallError as error:
+        raise argparse.ArgumentTypeError(f"{error.what}; {error.do}") from None
+    return text
 
 
 def number(shell: Any, name: str, option: str, text: str | None) -> int | None:

@@ -19,7 +19,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..execute.backends import BACKENDS
-from .arguments import number, parse, variable_name
+from .arguments import backend, number, parse, variable_name
 from .body import CellText, compile_body
 from .combine import combine_cell
 from .pipeline import Pipelines
@@ -53,7 +53,12 @@ class FanlabMagics(Magics):
     @magic_arguments("%pipeline")
     @argument("name", metavar="NAME", help="what the pipeline is called; bound to it afterwards")
     @argument("-j", "--n-jobs", metavar="N", help="how many workers; -1 for all cores (the default)")
-    @argument("--backend", choices=BACKENDS, help="where branches run")
+    @argument(
+        "--backend",
+        type=backend,
+        metavar="NAME",
+        help=f"where branches run: {', '.join(BACKENDS)}, or a cluster's address",
+    )
     @argument("--allow-failed", action="store_true", help="report failed branches without raising")
     def pipeline(self, line: str, cell: str | None = None) -> Any:
         """Run the cell as a pipeline's body: its step calls become a graph, which runs on all cores.

@@ -1,5 +1,6 @@
 """The table of backends, and what its tests share."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 import fanlab
 from fanlab import pipeline
 
-BACKENDS = ("sequential", "threading", "loky")
+CLUSTERS = tuple(pytest.param(name, marks=pytest.mark.cluster) for name in ("dask", "ray"))
+BACKENDS = ("sequential", "threading", "loky", *CLUSTERS)
+KILLING = ("loky", *CLUSTERS)  # those that can end a branch
 
 # Rows of the table that a backend cannot do, and why.
 CANNOT = {
@@ -21,10 +24,44 @@ CANNOT = {
 @pytest.fixture(params=BACKENDS)
 def pipe(request):
     """The decorator @pipeline with the backend of this row of the table."""
-    reason = CANNOT.get((request.param, request.node.originalname))
+    return pipeline(backend=_row(request), n_jobs=2)
+
+
+@pytest.fixture(params=KILLING)
+def able(request):
+    """@pipeline(...) on a backend that can end a branch."""
+    return functools.partial(pipeline, backend=_row(request))
+
+
+def _row(request):
+    """The backend of a row, its cluster running."""
+    backend = request.param
+    reason = CANNOT.get((backend, request.node.originalname))
     if reason is not None:
-        pytest.skip(f"{request.param}: {reason}")
-    return pipeline(backend=request.param, n_jobs=2)
+        pytest.skip(f"{backend}: {reason}")
+    if backend in ("dask", "ray"):
+        request.getfixturevalue(backend)
+    return backend
+
+
+@pytest.fixture(scope="session")
+def dask():
+    """A Dask cluster of two workers, its client the active one."""
+    distributed = pytest.importorskip("distributed", reason="needs fanlab[dask]")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ray():
+    """A Ray of two processors."""
+    ray = pytest.importorskip("ray", reason="needs fanlab[ray]")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fanlab
-from fanlab import get_step_context, pipeline, step
+from fanlab import get_step_context, step
 
 DO = "  do:    look for a crash in a library, os._exit, or too little memory (SIGKILL, if nobody sent it)"
 
@@ -52,10 +52,10 @@ def ways():
 
 
 @pytest.mark.parametrize("way", ways())
-def test_a_branch_that_exceeds_its_timeout_fails_with_name_and_limit(way, limited, failed):
+def test_a_branch_that_exceeds_its_timeout_fails_with_name_and_limit(able, way, limited, failed):
     works = limited(ways()[way])
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def waits():
         works.map([0, 1])
 
@@ -70,10 +70,10 @@ def test_a_branch_that_exceeds_its_timeout_fails_with_name_and_limit(way, limite
     assert [found.status for found in error.run["limited"]] == ["failed", "completed"]
 
 
-def test_a_plain_call_may_have_a_timeout(limited, failed):
+def test_a_plain_call_may_have_a_timeout(able, limited, failed):
     works = limited(lambda: time.sleep(60))
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def waits():
         works(0)
         same(1)
@@ -85,13 +85,13 @@ def test_a_plain_call_may_have_a_timeout(limited, failed):
     assert error.run["same"].load() == 1
 
 
-def test_neighbours_in_the_batch_of_an_overdue_branch_are_unharmed(failed):
+def test_neighbours_in_the_batch_of_an_overdue_branch_are_unharmed(able, failed):
     @step(timeout=0.5)
     def limited(x):
         time.sleep(60 if x == 150 else 0.001)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def waits():
         limited.map(range(300))
 
@@ -102,27 +102,27 @@ def test_neighbours_in_the_batch_of_an_overdue_branch_are_unharmed(failed):
     assert all(found[x].attempts == 1 for x in range(300))
 
 
-def test_a_timeout_counts_each_branch_for_itself():
+def test_a_timeout_counts_each_branch_for_itself(able):
     @step(timeout=0.5)
     def works(x):
         time.sleep(0.1)
         return x
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def waits():
         return works.map(range(10))
 
     assert waits().load() == list(range(10))
 
 
-def test_a_branch_that_was_overdue_is_tried_again():
+def test_a_branch_that_was_overdue_is_tried_again(able):
     @step(timeout=0.5, retries=1)
     def limited():
         if get_step_context().attempt == 1:
             time.sleep(60)
         return "there"
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def waits():
         return limited()
 
@@ -131,12 +131,12 @@ def test_a_branch_that_was_overdue_is_tried_again():
     assert run["limited"].attempts == 2
 
 
-def test_retry_on_can_leave_timeouts_alone(failed):
+def test_retry_on_can_leave_timeouts_alone(able, failed):
     @step(timeout=0.3, retries=3, retry_on=ValueError)
     def limited():
         time.sleep(60)
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def waits():
         limited()
 
@@ -170,10 +170,10 @@ def ends(how):
     ],
     ids=["killed", "terminated", "exited", "left", "segfault", "aborted"],
 )
-def test_a_death_is_told_with_its_branch_and_how_it_came(how, reason, failed):
+def test_a_death_is_told_with_its_branch_and_how_it_came(able, how, reason, failed):
     dies = ends(how)
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(3))
         same(1)
@@ -185,7 +185,7 @@ def test_a_death_is_told_with_its_branch_and_how_it_came(how, reason, failed):
     assert error.run["same"].load() == 1
 
 
-def test_too_little_memory_is_an_ordinary_failure_where_python_notices(failed):
+def test_too_little_memory_is_an_ordinary_failure_where_python_notices(able, failed):
     @step
     def greedy(x):
         import resource
@@ -197,7 +197,7 @@ def test_too_little_memory_is_an_ordinary_failure_where_python_notices(failed):
         finally:
             resource.setrlimit(resource.RLIMIT_AS, limits)
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def grows():
         greedy.map([1000, 64 << 30, 2000])
 
@@ -207,7 +207,7 @@ def test_too_little_memory_is_an_ordinary_failure_where_python_notices(failed):
     assert len(set(error.run.profile["worker"])) <= 2
 
 
-def test_exactly_the_culprit_of_a_large_map_fails(failed):
+def test_exactly_the_culprit_of_a_large_map_fails(able, failed):
     @step
     def dies(x):
         time.sleep(0.001)
@@ -215,7 +215,7 @@ def test_exactly_the_culprit_of_a_large_map_fails(failed):
             os._exit(3)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(1000))
 
@@ -225,7 +225,7 @@ def test_exactly_the_culprit_of_a_large_map_fails(failed):
     assert [found[x].load() for x in range(1000) if x != 777] == [x for x in range(1000) if x != 777]
 
 
-def test_every_culprit_of_a_large_map_fails_and_nobody_else(failed):
+def test_every_culprit_of_a_large_map_fails_and_nobody_else(able, failed):
     culprits = {0, 1, 2, 300, 301, 499}
 
     @step
@@ -234,7 +234,7 @@ def test_every_culprit_of_a_large_map_fails_and_nobody_else(failed):
             os.kill(os.getpid(), signal.SIGKILL)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(500))
 
@@ -243,7 +243,7 @@ def test_every_culprit_of_a_large_map_fails_and_nobody_else(failed):
     assert all(found[x].load() == x for x in set(range(500)) - culprits)
 
 
-def test_a_death_is_told_with_the_last_lines_of_its_branch(failed):
+def test_a_death_is_told_with_the_last_lines_of_its_branch(able, failed):
     @step
     def dies(x):
         if x == 5:
@@ -254,7 +254,7 @@ def test_a_death_is_told_with_the_last_lines_of_its_branch(failed):
         print("line of another")
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(10))
 
@@ -263,14 +263,14 @@ def test_a_death_is_told_with_the_last_lines_of_its_branch(failed):
     )
 
 
-def test_a_death_is_tried_again():
+def test_a_death_is_tried_again(able):
     @step(retries=1)
     def dies(x):
         if x == 2 and get_step_context().attempt == 1:
             os._exit(1)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         return dies.map(range(5))
 
@@ -279,21 +279,21 @@ def test_a_death_is_tried_again():
     assert list(run.profile["attempts"]) == [1, 1, 2, 1, 1]
 
 
-def test_retry_on_can_name_deaths_only(failed):
+def test_retry_on_can_name_deaths_only(able, failed):
     @step(retries=2, retry_on=fanlab.WorkerDied)
     def dies(x):
         if x == 0:
             os._exit(1)
         raise ValueError("no")
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map([0, 1])
 
     assert [found.attempts for found in failed(deaths).run["dies"]] == [3, 1]
 
 
-def test_a_branch_that_kills_every_worker_it_meets_fails_after_its_retries(failed):
+def test_a_branch_that_kills_every_worker_it_meets_fails_after_its_retries(able, failed):
     @step(retries=5)
     def dies(x):
         with open("tries", "a") as file:
@@ -302,7 +302,7 @@ def test_a_branch_that_kills_every_worker_it_meets_fails_after_its_retries(faile
             os._exit(1)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(200))
         same.map(range(200))
@@ -314,14 +314,14 @@ def test_a_branch_that_kills_every_worker_it_meets_fails_after_its_retries(faile
         assert file.read().splitlines().count("50") == 6
 
 
-def test_branches_that_wait_behind_a_killer_are_never_charged(failed):
+def test_branches_that_wait_behind_a_killer_are_never_charged(able, failed):
     @step(retries=20)
     def dies(x):
         if x == 0:
             os._exit(1)
         return x
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def deaths():
         dies.map(range(3))
         same.map(range(500))
@@ -330,10 +330,10 @@ def test_branches_that_wait_behind_a_killer_are_never_charged(failed):
     assert [name for name, found in run.steps.items() if found.status != "completed"] == ["dies[0]"]
 
 
-def test_what_depends_on_a_branch_that_died_is_skipped(failed, statuses):
+def test_what_depends_on_a_branch_that_died_is_skipped(able, failed, statuses):
     dies = ends(lambda: os._exit(1))
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         same.map(dies.map([0, 1]))
 
@@ -345,12 +345,12 @@ def test_what_depends_on_a_branch_that_died_is_skipped(failed, statuses):
     }
 
 
-def test_a_worker_that_died_idle_is_replaced():
+def test_a_worker_that_died_idle_is_replaced(able):
     @step
     def process():
         return os.getpid()
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def asks():
         return process()
 
@@ -359,10 +359,10 @@ def test_a_worker_that_died_idle_is_replaced():
     assert asks().load() != before
 
 
-def test_the_profile_tells_when_and_where_a_branch_died(failed):
+def test_the_profile_tells_when_and_where_a_branch_died(able, failed):
     dies = ends(lambda: os._exit(1))
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map([0, 1, 2])
 

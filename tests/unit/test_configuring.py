@@ -83,7 +83,10 @@ def test_a_size_is_a_number_of_bytes_or_a_text(text, count):
         ({"n_jobs": 0}, "n_jobs is 0\n  do:    give a number of workers, or -1 for all cores"),
         ({"n_jobs": "two"}, "n_jobs is 'two'\n  do:    give a number of workers, or -1 for all cores"),
         ({"backend": "lokky"}, "there is no backend 'lokky'\n  do:    did you mean 'loky'?"),
-        ({"backend": 7}, "there is no backend '7'\n  do:    the backends are loky, threading, sequential"),
+        (
+            {"backend": 7},
+            "there is no backend '7'\n  do:    the backends are loky, threading, sequential, dask, ray, and a cluster's address",
+        ),
         (
             {"store_limit": "much"},
             'store_limit is \'much\'\n  do:    give a number of bytes, or a text like "500 MB" or "10 GB"',

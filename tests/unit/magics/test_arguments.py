@@ -5,6 +5,7 @@ import pytest
 from fanlab.errors import StepCallError
 
 BODY = "\nx = inv(4)\nx"
+BACKENDS = "the backends are loky, threading, sequential, dask, ray, and a cluster's address"
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ def test_n_jobs_is_a_number_or_the_name_of_one(run, option):
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "sequential"])
-def test_backend_is_one_of_three(run, backend):
+def test_backend_may_be_each_of_this_machine(run, backend):
     assert run(f"%%pipeline p --backend {backend}{BODY}") == 0.25
 
 
@@ -47,7 +48,8 @@ def test_options_may_stand_before_the_name(run):
         ("p -j 1.5", "%%pipeline --n-jobs takes a whole number or the name of one, not '1.5'"),
         ("p -j half", "%%pipeline --n-jobs takes a whole number or the name of one, not 'half'"),
         ("p -j", "argument -j/--n-jobs: expected one argument"),
-        ("p --backend nope", "argument --backend: invalid choice: 'nope' (choose from 'loky', 'threading', 'sequential')"),
+        ("p --backend nope", f"argument --backend: there is no backend 'nope'; {BACKENDS}"),
+        ("p --backend tcp", f"argument --backend: there is no backend 'tcp'; {BACKENDS}"),
         ("", "the following arguments are required: NAME"),
         ("p q", "unrecognized arguments: q"),
         ("p 'q", "%%pipeline: No closing quotation in \"p 'q\""),
