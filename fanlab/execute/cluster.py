@@ -29,6 +29,7 @@ _NEVER = float("inf")
 _SIZE_SECONDS = 1.0  # how long the number of workers is taken to be what it was
 _PATIENT_SECONDS = 10.0  # after so long without a worker a line says what the run waits for
 _DRAIN_SECONDS = 2.0  # how long to wait for what a lost worker still told
+_ANOTHER = Status(-1, -1, 0.0)
 _LARGE = 1 << 20  # a batch of so many bytes does not travel in the engine's own messages
 
 Done = Callable[[Returned | None, str], None]  # what a batch returned, or why nothing did
@@ -86,6 +87,7 @@ class Cluster:
         self._blind = False  # whether a worker does not see the store
         self._fault: FanlabError | None = None
         self._size, self._counted, self._told = 0, 0.0, False
+        self._ended = 0.0  # when a batch last came back
         self._exchange = Exchange(run, engine.host, store, self)
 
     @property
@@ -132,8 +134,13 @@ class Cluster:
         self._deliver(BatchDone(number))
 
     def running(self, number: int) -> Status | None:
-        """What the worker that has a batch runs now, a twentieth of a second old at most."""
+        """What the worker that has a batch runs now, a twentieth of a second old at most.
+
+        A batch that others have overtaken waits in the engine behind another one, wherever that is.
+        """
         given = self._given.get(number)
+        if given is not None and given.member is None and given.sent < self._ended:
+            return _ANOTHER
         return given.status if given is not None else None
 
     def kill(self, number: int) -> None:
@@ -247,6 +254,7 @@ class Cluster:
             self._deliver(BatchLost(number, _culprit(given), reason))
 
     def _pop(self, number: int) -> bool:
+        self._ended = time.monotonic()
         with self._lock:
             return self._given.pop(number, None) is not None
 

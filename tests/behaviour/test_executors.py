@@ -997,14 +997,14 @@ def test_a_finished_run_is_found_again_by_name_with_equal_results(pipe, failed):
 # worker processes
 
 
-def test_branches_run_in_several_processes(until):
+def test_branches_run_in_several_processes(able, until):
     @step
     def meet(x, other):
         open(f"here{x}", "w").close()
         until(lambda: os.path.exists(f"here{other}"))  # both run at once, or this never ends
         return os.getpid()
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def meets():
         return meet.map([0, 1], [1, 0])
 
@@ -1012,7 +1012,7 @@ def test_branches_run_in_several_processes(until):
     assert len({*pids, os.getpid()}) == 3
 
 
-def test_results_are_in_order_whatever_ends_first(until):
+def test_results_are_in_order_whatever_ends_first(able, until):
     @step
     def wait(x, other):
         if other is not None:
@@ -1020,7 +1020,7 @@ def test_results_are_in_order_whatever_ends_first(until):
         open(f"done{x}", "w").close()
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def waits():
         return wait.map([0, 1, 2], [2, None, None])
 
@@ -1029,7 +1029,7 @@ def test_results_are_in_order_whatever_ends_first(until):
     assert list(run.results.index) == ["wait[0]", "wait[1]", "wait[2]"]
 
 
-def test_a_branch_of_the_next_stage_starts_before_the_last_of_this_one_has_ended(until):
+def test_a_branch_of_the_next_stage_starts_before_the_last_of_this_one_has_ended(able, until):
     @step
     def first(x):
         if x == 0:
@@ -1042,7 +1042,7 @@ def test_a_branch_of_the_next_stage_starts_before_the_last_of_this_one_has_ended
             open("second", "w").close()
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def stages():
         return second.map(first.map([0, 1]))
 
@@ -1054,14 +1054,14 @@ def test_a_branch_of_the_next_stage_starts_before_the_last_of_this_one_has_ended
     [(lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL(-9)"), (lambda: os._exit(3), "EXIT(3)")],
     ids=["killed", "exited"],
 )
-def test_a_worker_that_dies_fails_its_own_branch_only(end, reason, failed):
+def test_a_worker_that_dies_fails_its_own_branch_only(able, end, reason, failed):
     @step
     def dies(x):
         if x == 1:
             end()
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         return dies.map(range(6)), same.map([1, 2])
 
@@ -1075,16 +1075,16 @@ def test_a_worker_that_dies_fails_its_own_branch_only(end, reason, failed):
     )
 
 
-def test_the_next_run_works_after_a_worker_has_died(failed):
+def test_the_next_run_works_after_a_worker_has_died(able, failed):
     @step
     def dies():
         os._exit(1)
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def deaths():
         dies()
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def lives():
         return same(1)
 
@@ -1092,7 +1092,7 @@ def test_the_next_run_works_after_a_worker_has_died(failed):
     assert lives().load() == 1
 
 
-def test_what_a_branch_printed_before_its_worker_died_is_kept(until, failed):
+def test_what_a_branch_printed_before_its_worker_died_is_kept(able, until, failed):
     @step
     def dies():
         print("last words")
@@ -1100,7 +1100,7 @@ def test_what_a_branch_printed_before_its_worker_died_is_kept(until, failed):
         until(lambda: Client().get_pipeline_run(name).logs("dies"))
         os._exit(1)
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def deaths():
         dies()
 

@@ -99,7 +99,7 @@ def test_what_a_step_does_to_its_surroundings_is_gone_in_the_next_run(look, tmp_
 # what they write
 
 
-def test_lines_of_threads_that_a_step_starts_are_its_own():
+def test_lines_of_threads_that_a_step_starts_are_its_own(able):
     @step
     def tells(x):
         def tell(i):
@@ -111,7 +111,7 @@ def test_lines_of_threads_that_a_step_starts_are_its_own():
         for thread in threads:
             thread.join()
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def writes():
         tells.map(range(5))
 
@@ -121,14 +121,14 @@ def test_lines_of_threads_that_a_step_starts_are_its_own():
     ]
 
 
-def test_a_line_without_an_end_of_a_thread_is_its_branchs_own():
+def test_a_line_without_an_end_of_a_thread_is_its_branchs_own(able):
     @step
     def tells(x):
         thread = threading.Thread(target=lambda: print("part", x, end=""))
         thread.start()
         thread.join()
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def writes():
         tells.map(range(4))
 
@@ -139,13 +139,13 @@ def test_a_line_without_an_end_of_a_thread_is_its_branchs_own():
 # batches
 
 
-def test_a_long_branch_does_not_hold_back_those_behind_it():
+def test_a_long_branch_does_not_hold_back_those_behind_it(able):
     @step
     def works(x):
         time.sleep(3 if x == 40 else 0.001)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def mixed():
         return works.map(range(400))
 
@@ -156,12 +156,12 @@ def test_a_long_branch_does_not_hold_back_those_behind_it():
     assert (long - ends.drop(ends.index[40]).max()).total_seconds() > 1
 
 
-def test_a_long_branch_does_not_hold_back_another_step():
+def test_a_long_branch_does_not_hold_back_another_step(able):
     @step
     def works(x):
         time.sleep(3 if x == 40 else 0.001)
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def mixed():
         works.map(range(80))
         same.map(range(80))
@@ -171,14 +171,14 @@ def test_a_long_branch_does_not_hold_back_another_step():
     assert (ends.iloc[40] - ends.iloc[80:].max()).total_seconds() > 1
 
 
-def test_a_branch_given_back_runs_once():
+def test_a_branch_given_back_runs_once(able):
     @step
     def works(x):
         with open("ran", "a") as file:
             file.write(f"{x}\n")
         time.sleep(0.4 if x % 50 == 10 else 0.001)
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def mixed():
         works.map(range(300))
 
@@ -224,7 +224,7 @@ def test_joblib_of_ones_own_works_before_during_and_after_a_run(python):
     assert out == "[0, 1, 4, 9]\n[0, 1, 4, 9]\n[1, 2]\n[0, 1, 4, 9]\n"
 
 
-def test_joblib_inside_a_step_starts_no_processes():
+def test_joblib_inside_a_step_starts_no_processes(able):
     @step
     def nested(x):
         from joblib import Parallel, delayed
@@ -235,7 +235,7 @@ def test_joblib_inside_a_step_starts_no_processes():
         children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
         return {*pids, *default} == {own}, children
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def nests():
         return nested.map(range(4))
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fanlab
-from fanlab import pipeline, step
+from fanlab import step
 from fanlab.client import Client
 
 
@@ -150,14 +150,14 @@ def test_two_runs_at_once_are_both_right(pipe):
     assert [run.wait(60).load() for run in runs] == [4950, 104950]
 
 
-def test_two_runs_at_once_that_need_each_other_both_end(until):
+def test_two_runs_at_once_that_need_each_other_both_end(able, until):
     @step
     def meets(me, other):
         open(me, "w").close()
         until(lambda: os.path.exists(other))
         return me
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def meeting(me, other):
         return meets(me, other)
 
@@ -165,18 +165,18 @@ def test_two_runs_at_once_that_need_each_other_both_end(until):
     assert [run.wait(60).load() for run in runs] == ["a", "b"]
 
 
-def test_a_death_in_one_run_leaves_the_other_alone():
+def test_a_death_in_one_run_leaves_the_other_alone(able):
     @step
     def dies(x):
         if x == 30:
             os._exit(1)
         return x
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def deaths():
         dies.map(range(60))
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def sums():
         return total(same.map(range(500)))
 
@@ -188,8 +188,8 @@ def test_a_death_in_one_run_leaves_the_other_alone():
 # cancelled
 
 
-def test_cancel_from_another_thread_ends_the_call_at_once(until):
-    @pipeline(n_jobs=2)
+def test_cancel_from_another_thread_ends_the_call_at_once(able, until):
+    @able(n_jobs=2)
     def naps():
         gate.map([1, 2, 3])
 
@@ -206,8 +206,8 @@ def test_cancel_from_another_thread_ends_the_call_at_once(until):
     assert caught.value.run.status == "cancelled"
 
 
-def test_cancel_keeps_what_has_finished(until):
-    @pipeline(n_jobs=2)
+def test_cancel_keeps_what_has_finished(able, until):
+    @able(n_jobs=2)
     def naps():
         total(gate.map([0, 1, 2, 3]))
 
@@ -221,12 +221,12 @@ def test_cancel_keeps_what_has_finished(until):
     assert Client().get_pipeline_run(run.name).steps["gate[0]"].load() == 0
 
 
-def test_the_next_run_works_after_a_cancel(until):
-    @pipeline(n_jobs=2)
+def test_the_next_run_works_after_a_cancel(able, until):
+    @able(n_jobs=2)
     def naps():
         gate.map([1, 2])
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def sums():
         return total(same.map(range(50)))
 
@@ -270,8 +270,8 @@ def test_the_next_run_works_after_a_cancel_before_workers_are_ready(python):
     assert out == "cancelled [0, 1, 2]\n" * 4
 
 
-def test_cancel_of_one_run_leaves_the_other_alone(until):
-    @pipeline(n_jobs=2)
+def test_cancel_of_one_run_leaves_the_other_alone(able, until):
+    @able(n_jobs=2)
     def naps():
         gate.map([1])
 
@@ -280,7 +280,7 @@ def test_cancel_of_one_run_leaves_the_other_alone(until):
         until(lambda: os.path.exists("go"))
         return 7
 
-    @pipeline(n_jobs=2)
+    @able(n_jobs=2)
     def waiting():
         return waits()
 
@@ -370,7 +370,7 @@ def test_resume_runs_only_what_failed_or_was_skipped(pipe, noted, failed):
     assert run.status == "failed"
 
 
-def test_resume_of_a_cancelled_run_runs_only_what_is_missing(noted, until):
+def test_resume_of_a_cancelled_run_runs_only_what_is_missing(able, noted, until):
     @step
     def works(x):
         noted(x)
@@ -379,7 +379,7 @@ def test_resume_of_a_cancelled_run_runs_only_what_is_missing(noted, until):
             time.sleep(60)
         return x
 
-    @pipeline(n_jobs=1)
+    @able(n_jobs=1)
     def sweep():
         return total(works.map([0, 1, 2]))
 
