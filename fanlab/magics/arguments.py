@@ -33,7 +33,7 @@ def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
     return parser.parse_args(words)  # type: ignore[no-any-return]
 
 
-def backend(text: str) -> str:
+def backend_name(text: str) -> str:
     """A backend's name or a cluster's address, for argparse, which tells the error."""
     try:
         check_backend(text)
