@@ -280,7 +280,8 @@ def pipeline(
     """Mark a function as a pipeline's body, bare or with options. Calling it runs it.
 
     With `on_failure="stop"` nothing new starts after a failure. `n_jobs` is how many workers (as in joblib:
-    -1 for all cores), `backend` one of loky, threading and sequential; both default to an active
+    -1 for all cores), `backend` one of loky, threading, sequential,
+    dask and ray, or a cluster's address; both default to an active
     `joblib.parallel_config`, else to all cores and loky.
     """
 
