@@ -19,7 +19,7 @@ _serial = itertools.count()
 
 
 def needed(batch: Batch, shared: bytes) -> list[str]:
-    """The hashes of the artifact files that the branches of a batch read; `shared` are the arguments they share."""
+    """The names of the artifact files that the branches of a batch read; `shared` are the arguments they share."""
     found: dict[str, None] = dict.fromkeys(_files(pickle.loads(shared)))
     for column in batch.columns:
         if column.kind == "sealed":
@@ -31,7 +31,7 @@ def needed(batch: Batch, shared: bytes) -> list[str]:
 
 
 def made(event: Event) -> list[str]:
-    """The hashes of the artifact files that an event refers to."""
+    """The names of the artifact files that an event refers to."""
     if not isinstance(event, Finished):
         return []
     found: dict[str, None] = {}
@@ -74,16 +74,16 @@ def _path(root: str, digest: str) -> str:
 
 def _of_outputs(outputs: bytes) -> Iterator[str]:
     if outputs and not codecs.scalar(outputs)[0]:
-        yield from (stored.hash for stored in codecs.unpack(outputs).values() if stored.inline is None)
+        yield from (stored.digest or stored.hash for stored in codecs.unpack(outputs).values() if stored.inline is None)
 
 
 def _files(sealed: Any) -> list[str]:
-    """The hashes of the artifact files in a sealed value."""
+    """The names of the artifact files in a sealed value."""
     found: list[str] = []
 
     def look(leaf: Any) -> None:
         if isinstance(leaf, Stored) and leaf.inline is None:
-            found.append(leaf.hash)
+            found.append(leaf.digest or leaf.hash)
         elif isinstance(leaf, Packed):
             found.extend(_of_outputs(leaf.outputs))
 

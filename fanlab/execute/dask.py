@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from .versions import Versions, difference
 from .wire import Order, Post, Returned
 
 _CONNECT_SECONDS = 30
+_serial = itertools.count()  # a batch that is submitted again is another call to Dask
 
 
 class Dask:
@@ -46,14 +48,14 @@ class Dask:
         """Have a batch run where Dask's scheduler wants it."""
         future = self._client.submit(
             _run, post, order, tuple(artifacts), *artifacts.values(),
-            key=f"fanlab-{post.id}-{order.number}", pure=False, retries=0,
+            key=f"fanlab-{post.id}-{order.number}-{next(_serial)}", pure=False, retries=0,
         )  # fmt: skip
         future.add_done_callback(lambda found: _done(found, done))
         return future
 
     def cancel(self, handle: Any) -> None:
         """Give up a batch."""
-        if self._client.status == "running":
+        if handle is not None and self._client.status == "running":
             handle.cancel()
 
     def put(self, data: bytes) -> Any:
@@ -108,7 +110,7 @@ def connect(address: str | None, jobs: Callable[[], int], client: Client | None 
 def _local(jobs: int) -> Dask:
     need_guard()
     cluster = LocalCluster(
-        n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.ERROR
+        n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.ERROR
     )
     client = Client(cluster, set_as_default=False)
     return Dask(client, (client, cluster))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import shutil
@@ -26,6 +27,7 @@ from . import cargo
 from .base import Message
 from .loky import Loky
 from .sender import Line
+from .slots import slots
 from .surroundings import moved
 from .travel import dumps
 from .versions import machine, no_delay, versions
@@ -203,6 +205,8 @@ def _outpost(post: Post, worker: str, jobs: int) -> Outpost:
             process = multiprocessing.current_process()
             if process.daemon:  # as Dask starts its workers; those may have no children, and ours end with us anyway
                 process.daemon = False
+                # Such a process leaves without atexit, and would wait for its children.
+                multiprocessing.util.Finalize(None, slots().close, exitpriority=10)
             found = _outposts[post.id] = Outpost(post, worker, jobs)
         return found
 

@@ -43,7 +43,8 @@ class Ray:
 
     def cancel(self, handle: Any) -> None:
         """Give up a batch."""
-        ray.cancel(handle, force=False)
+        if handle is not None:
+            ray.cancel(handle, force=False)
 
     def put(self, data: bytes) -> Any:
         """Bytes in the object store, from where each node fetches them once."""

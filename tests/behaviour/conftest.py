@@ -44,26 +44,6 @@ def _row(request):
     return backend
 
 
-@pytest.fixture(scope="session")
-def dask():
-    """A Dask cluster of two workers, its client the active one."""
-    distributed = pytest.importorskip("distributed", reason="needs fanlab[dask]")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(scope="session")
-def ray():
-    """A Ray of two processors."""
-    ray = pytest.importorskip("ray", reason="needs fanlab[ray]")
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield ray
-    ray.shutdown()
-
-
 @pytest.fixture
 def failed():
     """The PipelineError of a run that must fail."""
