@@ -151,22 +151,29 @@ def test_a_client_on_a_worker_without_the_store_says_that_there_is_none(engine, 
 
 
 @pytest.fixture
-def lost_worker(until):
-    """Kill the engine's worker beside which a branch runs, once it says that it does."""
+def lost_worker():
+    """Kill the engine's worker beside which a branch runs, as often as one says that it does."""
+    over = threading.Event()
 
     def kill():
-        os.kill(int(until(lambda: os.path.exists("beside") and Path("beside").read_text())), signal.SIGKILL)
+        while not over.wait(0.05):
+            if os.path.exists("beside"):
+                worker = int(Path("beside").read_text())
+                os.unlink("beside")
+                os.kill(worker, signal.SIGKILL)
 
     thread = threading.Thread(target=kill)
     thread.start()
     yield
+    over.set()
     thread.join()
 
 
-def test_a_lost_worker_costs_the_branch_that_ran_beside_it(engine, lost_worker, until):
+def test_a_lost_worker_costs_the_branch_that_ran_beside_it(engine, lost_worker):
     @step
     def works(x):
         if x == 3:
+            threading.Event().wait(0.5)  # a worker tells every so often which branch it runs
             Path("beside.tmp").write_text(str(os.getppid()))
             os.rename("beside.tmp", "beside")
             threading.Event().wait(120)
@@ -188,6 +195,7 @@ def test_a_branch_of_a_lost_worker_is_tried_again_elsewhere(engine, lost_worker)
     @step(retries=1)
     def works(x):
         if x == 3 and get_step_context().attempt == 1:
+            threading.Event().wait(0.5)
             Path("beside.tmp").write_text(str(os.getppid()))
             os.rename("beside.tmp", "beside")
             threading.Event().wait(120)
