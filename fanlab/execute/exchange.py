@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any, Protocol
 
 from .base import Message
@@ -63,7 +63,8 @@ class Exchange:
     def __init__(self, run: str, host: str, store: str, party: Party) -> None:
         found, key = uuid.uuid4().hex, os.urandom(32)
         everywhere = "127.0.0.1" if host == "127.0.0.1" else "0.0.0.0"  # who has not the key is refused
-        self._listener = Listener((everywhere, 0), authkey=key, backlog=128)
+        self._listener = Listener((everywhere, 0), backlog=128)
+        self._over = False
         self._mark = _mark(store, found)
         address = (host, int(self._listener.address[1]))
         self.post = Post(found, run, address, key, machine(), store, os.path.basename(self._mark))
@@ -73,33 +74,37 @@ class Exchange:
 
     def end(self) -> None:
         """Listen no more, and tell no more; workers end what they still run of it."""
-        self._party = None
-        self._listener.close()
+        self._party, self._over = None, True
+        with contextlib.suppress(OSError):  # wakes the thread that accepts, which closing would not
+            socket.create_connection(("127.0.0.1", self.post.address[1]), 1).close()
         for member in list(self._members):
             member.dismiss()
         with contextlib.suppress(OSError):
             os.unlink(self._mark)
 
     def _accept(self) -> None:
-        while True:
+        while not self._over:
             try:
                 connection = self._listener.accept()
-            except (AuthenticationError, EOFError, ConnectionError):  # not one of our workers, or one that died
+            except OSError:  # no descriptor is left, or the other end has gone already
                 continue
-            except OSError:
-                return
             threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+        self._listener.close()
 
     def _read(self, connection: Connection[Any, Any]) -> None:
         member = None
         try:
+            deliver_challenge(connection, self.post.key)  # here, since a stranger may leave it unanswered for ever
+            answer_challenge(connection, self.post.key)
             no_delay(connection)
             member = Member(connection, pickle.loads(connection.recv_bytes()))
             self._members.append(member)
+            if self._over:  # it came too late to be dismissed with the others
+                member.dismiss()
             while True:
                 for message in pickle.loads(connection.recv_bytes()):
                     self._take(member, message)
-        except (EOFError, OSError):
+        except (AuthenticationError, EOFError, OSError):
             connection.close()
             if member is not None:
                 self._members.remove(member)

@@ -33,6 +33,15 @@ def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
     return parser.parse_args(words)  # type: ignore[no-any-return]
 
 
+class Suggested(tuple[str, ...]):
+    """Words that completion offers for an option whose `type` checks what is given: other words may be right too."""
+
+    __slots__ = ()
+
+    def __contains__(self, word: object) -> bool:
+        return True
+
+
 def backend_name(text: str) -> str:
     """A backend's name or a cluster's address, for argparse, which tells the error."""
     try:

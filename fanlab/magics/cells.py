@@ -19,7 +19,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..execute.backends import BACKENDS
-from .arguments import backend_name, number, parse, variable_name
+from .arguments import Suggested, backend_name, number, parse, variable_name
 from .body import CellText, compile_body
 from .combine import combine_cell
 from .pipeline import Pipelines
@@ -56,6 +56,7 @@ class FanlabMagics(Magics):
     @argument(
         "--backend",
         type=backend_name,
+        choices=Suggested(BACKENDS),
         metavar="NAME",
         help=f"where branches run: {', '.join(BACKENDS)}, or a cluster's address",
     )

@@ -34,7 +34,7 @@ def test_options_of_a_pipeline_cell(offered, text):
     ("text", "found"),
     [
         ("%%pipeline p --ba|", ["--backend"]),
-        ("%%pipeline p --backend |", ["loky", "threading", "sequential"]),
+        ("%%pipeline p --backend |", ["loky", "threading", "sequential", "dask", "ray"]),
         ("%%pipeline p --backend th|", ["threading"]),
         ("%%pipeline p --backend=th|", ["threading"]),
         ("%%pipeline p --backend=threading --al|", ["--allow-failed"]),
