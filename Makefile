@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs binder-pins picture lab notebook bench bench-peers clean
+.PHONY: help demo test lint docs binder-pins picture lab notebook bench bench-view bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -46,6 +46,10 @@ bench: ## measure fanlab against joblib; writes benchmarks/results
 	@scripts/environment.sh dev
 	.venv/bin/python benchmarks/bench.py
 	.venv/bin/python scripts/readme.py
+
+bench-view: ## measure what the live view costs, in a JupyterLab with a browser
+	@scripts/environment.sh dev
+	.venv/bin/python benchmarks/view.py
 
 bench-peers: ## measure the same work in other tools, each in an environment of its own
 	@scripts/environment.sh dev

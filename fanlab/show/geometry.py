@@ -35,9 +35,15 @@ class Layouts:
         self._done: tuple[Needs, Picture | None] | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether graphviz has still to answer for the graph that was last asked for."""
+        return self._wanted is not None and (self._done is None or self._done[0] != self._wanted)
+
     def picture(self, needs: Needs) -> Picture:
         """The best picture there is now; ask again, for graphviz may have answered meanwhile."""
-        if self._done is None or self._done[0] != needs:
+        self._wanted = needs
+        if self.waiting:
             self._ask(needs)
         done = self._done
         if done is not None and done[0] == needs and done[1] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import importlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,19 @@ def prepare() -> None:
     threading.Thread(target=work, name="fanlab-prepare", daemon=True).start()
 
 
+def captured() -> bool:
+    """Whether an Output widget takes what is displayed: it knows no updates of displays (ipywidgets' OutputModel)."""
+    ip = shell()
+    parent = getattr(ip, "parent_header", {}).get("header", {})
+    widgets = sys.modules.get("ipywidgets")
+    if parent.get("msg_type") == "comm_msg":
+        return True
+    outputs = () if widgets is None else list(widgets.widgets.widget._instances.values())
+    return any(
+        isinstance(found, widgets.Output) and found.msg_id == parent.get("msg_id") for found in outputs if widgets
+    )
+
+
 class InKernel:
     """One display that begins and ends empty, so that a saved notebook holds the record only.
 
@@ -72,7 +86,8 @@ class InKernel:
         self._watched: dict[str, Any] = {}
         self._answered: dict[str, Any] = {}
         self._broken = False
-        self._handle = display({}, raw=True, display_id=True)
+        self._captured = captured()
+        self._handle = None if self._captured else display({}, raw=True, display_id=True)
 
     def see(self, event: Event) -> None:  # noqa: ARG002 (any event will do)
         """Note that the next snapshot differs from the last."""
@@ -102,7 +117,8 @@ class InKernel:
         if self._widget is not None:
             with contextlib.suppress(Exception):
                 self._end()
-        self._handle.update({}, raw=True)
+        if self._handle is not None:
+            self._handle.update({}, raw=True)
         self._display(self._bundle(self._record), raw=True)
 
     # sending
@@ -119,11 +135,14 @@ class InKernel:
 
         self._graph = self._snapshots.graph()
         self._widget = PipelineWidget(self._graph, self._state(), self._hear)
-        self._handle.update(self._widget.bundle, raw=True)
+        if self._handle is not None:
+            self._handle.update(self._widget.bundle, raw=True)
+        else:
+            self._display(self._widget.bundle, raw=True)
         self._changed = False
 
     def _send(self, now: float) -> None:
-        if self._changed:
+        if self._changed or self._snapshots.waiting:
             self._changed = False
             graph = self._snapshots.graph()
             if graph != self._graph:
@@ -138,8 +157,10 @@ class InKernel:
 
     def _end(self) -> None:
         """The last snapshot, and then the widget goes, unless its page may have a use for it."""
-        self._widget.state = self._state()
-        if self._record.status in ("failed", "cancelled") and self._state()["failed"]:
+        self._widget.state = state = self._state()
+        if self._captured:
+            self._leave()
+        elif self._record.status in ("failed", "cancelled") and state["failed"]:
             self._answer()
             self._widget.phase = "ended"
             _kept[self._record.pipeline] = self

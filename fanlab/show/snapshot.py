@@ -39,6 +39,11 @@ class Snapshots:
         self._layouts = Layouts()
         self._told: list[_Told] = []
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a better graph may come although nothing has happened in the run."""
+        return self._layouts.waiting
+
     def graph(self) -> dict[str, Any]:
         """The nodes with their places, and the lines between them."""
         nodes = list(self._record.nodes.values())

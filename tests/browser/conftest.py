@@ -55,7 +55,7 @@ def free_port():
 class Server:
     """A Jupyter server of its own: no configuration of the machine reaches it."""
 
-    def __init__(self, base, command, python=sys.executable, env=None):
+    def __init__(self, base, command, python=sys.executable, ready="/api/status", env=None):
         self.root = base / "root"
         self.root.mkdir(parents=True)
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -84,14 +84,14 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait()
+        self._wait(ready)
 
-    def _wait(self):
+    def _wait(self, ready):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         limit = time.monotonic() + SECONDS
         while True:
             try:
-                opener.open(f"{self.url}/api/status", timeout=5).read()
+                opener.open(f"{self.url}{ready}", timeout=5).read()
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > limit:
@@ -115,6 +115,20 @@ def lab(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("lab"), ["jupyterlab", *JUPYTER])
     yield server
     server.close()
+
+
+@pytest.fixture
+def new_server():
+    """Start servers that end with the test."""
+    started = []
+
+    def new_server(*given, **options):
+        started.append(Server(*given, **options))
+        return started[-1]
+
+    yield new_server
+    for server in started:
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -216,6 +230,12 @@ def sweep():
     return sweep
 
 
+@pytest.fixture(name="write_notebook")
+def write_notebook_fixture():
+    """Write a notebook with these cells."""
+    return write_notebook
+
+
 def write_notebook(path, cells):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip("\n")) for code in cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -223,11 +243,12 @@ def write_notebook(path, cells):
 
 
 @pytest.fixture
-def open_notebook(lab, browser, request):
+def open_notebook(request, browser):
     """Open a notebook with these cells, or one that is there. With `kernel=False` none is started for it."""
     pages = []
 
-    def open_notebook(cells=(), name=None, kernel=True, server=lab, **options):
+    def open_notebook(cells=(), name=None, kernel=True, server=None, at="doc/tree", **options):
+        server = server or request.getfixturevalue("lab")
         folder = server.root / request.node.originalname
         folder.mkdir(exist_ok=True)
         path = folder / (name or "notebook.ipynb")
@@ -235,7 +256,7 @@ def open_notebook(lab, browser, request):
             write_notebook(path, ["%load_ext fanlab", *cells])
         page = browser.new_page(viewport={"width": 1180, "height": 1240}, **options)
         page.set_default_timeout(SECONDS * 1000)
-        page.goto(f"{server.url}/doc/tree/{folder.name}/{path.name}")
+        page.goto(f"{server.url}/{at}/{folder.name}/{path.name}")
         page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.isReady")
         if kernel:
             page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")

@@ -63,7 +63,7 @@ def test_cancel_is_heard_while_the_cell_runs(open_notebook, sweep):
     seconds = time.monotonic() - begun
     notebook.shoot("cancelled")
     print(f"cancelled {seconds:.2f} s after the click")
-    assert "sweep: cancelled" in notebook.output(2).inner_text()
+    assert "sweep ■ cancelled" in notebook.output(2).inner_text()
 
 
 def test_the_stop_button_ends_the_run(open_notebook, sweep):
@@ -73,7 +73,7 @@ def test_the_stop_button_ends_the_run(open_notebook, sweep):
     notebook.command("notebook:interrupt-kernel")
     notebook.wait_idle()
     text = notebook.output(2).inner_text()
-    assert "sweep: cancelled" in text
+    assert "sweep ■ cancelled" in text
     assert "KeyboardInterrupt" in text
     assert notebook.cell("print(sweep.last_run.status)") == "cancelled\n"
 
@@ -135,7 +135,7 @@ def test_re_run_failed_runs_what_failed_and_binds_the_names_anew(open_notebook, 
     notebook.shoot("failed-closer")
     assert notebook.cell("import pathlib; pathlib.Path('mended').touch(); first = sweep.last_run") == ""
     page.click(".fl-again")
-    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep: completed')")
+    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep ✓ completed')")
     text = notebook.output(3).inner_text()
     assert "PipelineError" not in text
     assert page.locator(".fanlab").count() == 0
@@ -152,7 +152,7 @@ def test_re_run_failed_can_be_asked_for_before_the_run_has_ended(open_notebook, 
     page.wait_for_selector(".fl-again:visible")
     notebook.path.with_name("mended").touch()
     page.click(".fl-again")
-    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep: completed')")
+    page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep ✓ completed')")
 
 
 def test_the_view_can_be_used_with_the_keyboard_alone(open_notebook, sweep):
@@ -190,7 +190,7 @@ def test_the_view_can_be_used_with_the_keyboard_alone(open_notebook, sweep):
     page.focus(".fl-cancel")
     page.keyboard.press("Enter")
     notebook.wait_idle()
-    assert "sweep: cancelled" in notebook.output(2).inner_text()
+    assert "sweep ■ cancelled" in notebook.output(2).inner_text()
 
 
 def test_the_graph_grows_and_keeps_what_is_open(open_notebook):
