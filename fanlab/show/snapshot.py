@@ -162,7 +162,7 @@ class _Told:
             self.begun = min((time for time in node.begun if time), default=0.0)
         over = not node.count(Status.QUEUED, Status.RUNNING)
         self.ended = max(node.ended, default=0.0) if over else 0.0
-        if self.done and not over:
+        if self.done:
             self.median = _median(node)
 
 

@@ -146,7 +146,7 @@ class View {
     this.table = make("tbody");
     const titles = ["State", "Step", "Progress", "Done", "Cached", "Failed", "Time"];
     this.list = make("div", { class: "fl-list", role: "tabpanel", id: `${id}-steps`, "aria-labelledby": `${id}-tab-steps`, tabindex: "0", hidden: true },
-      make("table", { class: "fl-table" }, make("thead", {}, make("tr", {}, ...titles.map(text => make("th", { scope: "col", text })))), this.table));
+      make("table", { class: "fl-table" }, make("thead", {}, make("tr", {}, ...titles.map((text, place) => make("th", { scope: "col", class: place > 2 ? "fl-number" : null, text })))), this.table));
     this.timeline = make("div", { class: "fl-timeline", role: "tabpanel", id: `${id}-timeline`, "aria-labelledby": `${id}-tab-timeline`, tabindex: "0", hidden: true });
     this.failures = make("ul", { class: "fl-failures", "aria-label": "First failures", hidden: true });
     this.drawer = make("section", { class: "fl-drawer", hidden: true });
@@ -213,6 +213,7 @@ class View {
     const scale = this.zoom ?? Math.max(whole, 0.62);
     this.scale = scale;
     this.plane.style.transform = `scale(${scale})`;
+    this.plane.classList.toggle("fl-tiny", scale < 0.35); // too small to read: blocks of colour
     this.sizer.style.width = `${this.graph.width * scale}px`;
     this.sizer.style.height = `${this.graph.height * scale}px`;
   }

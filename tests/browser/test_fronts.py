@@ -1,10 +1,15 @@
 """The live view in other front ends: Notebook 7, Voilà, and the versions that Binder's base image has."""
 
+import importlib.util
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
 
 APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
        "--ServerApp.root_dir={root}"]  # fmt: skip
@@ -31,10 +36,38 @@ def live_while_busy(notebook):
     assert page.locator(".fanlab").count() == 0
 
 
+FLAKY = """
+import pathlib, time
+from fanlab import step
+
+@step
+def flaky(n):
+    time.sleep(0.3)
+    if not pathlib.Path("mended").exists():
+        raise OSError("not yet")
+    return n
+"""
+
+
+AGAIN = "%%pipeline flaky_run -j 2\nflaky.map(range(6))"
+
+
+def runs_failed_again(notebook):
+    """After a failure there is a button that does it, and the cell's output is the new run's then."""
+    notebook.begin()
+    notebook.wait_idle()
+    notebook.page.wait_for_selector(".fl-kept .fl-again:visible")
+    notebook.path.with_name("mended").touch()
+    notebook.page.click(".fl-again")
+    notebook.page.wait_for_function(
+        "document.querySelectorAll('.jp-CodeCell')[2].innerText.includes('flaky_run ✓ completed')"
+    )
+
+
 def test_notebook_7_shows_the_live_view_and_hears_its_buttons(serve, open_notebook, sweep):
     server = serve("notebook", *APP, "--JupyterNotebookApp.expose_app_in_browser=True")
-    notebook = open_notebook(sweep(400, 0.1), server=server, at="notebooks")
-    live_while_busy(notebook)
+    live_while_busy(open_notebook(sweep(400, 0.1), server=server, at="notebooks"))
+    runs_failed_again(open_notebook([FLAKY, AGAIN], "again.ipynb", server=server, at="notebooks"))
 
 
 BUTTON = """
@@ -73,3 +106,27 @@ def test_voila_shows_the_live_view_of_a_run_that_a_button_starts(serve, browser,
     assert "30 of 30 completed" in page.inner_text("body")
     page.wait_for_selector(".fanlab", state="detached")
     page.close()
+
+
+@pytest.fixture(scope="session")
+def base_python():
+    """The Python of an environment as Binder makes it: its image's versions, then ours. It is kept in .venv-base."""
+    spec = importlib.util.spec_from_file_location("binder_pins", ROOT / "scripts" / "binder_pins.py")
+    pins = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pins)
+    folder, wanted = ROOT / ".venv-base", (ROOT / "binder" / "requirements.txt").read_text()
+    stamp = folder / "made-of.txt"
+    if not stamp.exists() or stamp.read_text() != f"{folder}\n{wanted}":
+        shutil.rmtree(folder, ignore_errors=True)
+        pins.install(pins.make_base(folder), "-r", "binder/requirements.txt")
+        stamp.write_text(f"{folder}\n{wanted}")
+    return folder / "bin" / "python"
+
+
+@pytest.mark.timeout(600)  # the environment is made once, which takes a minute
+def test_the_versions_of_binder_show_the_live_view_and_hear_its_buttons(base_python, serve, open_notebook, sweep):
+    versions = "import jupyterlab, ipykernel; print(jupyterlab.__version__, ipykernel.__version__)"
+    assert subprocess.check_output([base_python, "-c", versions], text=True) == "4.4.9 7.0.1\n"
+    server = serve("jupyterlab", *APP, "--LabApp.expose_app_in_browser=True", python=base_python)
+    live_while_busy(open_notebook(sweep(400, 0.1), server=server))
+    runs_failed_again(open_notebook([FLAKY, AGAIN], "again.ipynb", server=server))

@@ -9,6 +9,11 @@ pytestmark = pytest.mark.browser
 BUSY = "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].innerText === '[*]:'"
 
 
+def stop(notebook):
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_idle()
+
+
 def test_states_change_while_the_cell_runs(open_notebook, sweep):
     notebook = open_notebook([*sweep(40, 0.2)])
     notebook.begin()
@@ -49,8 +54,7 @@ def test_a_map_of_1000_branches_is_one_node_and_opens_to_a_grid(open_notebook, s
     assert "raise ValueError" in page.inner_text(".fl-here")
     assert "fit 7 begins" in page.inner_text(".fl-log")
     assert page.evaluate(BUSY)
-    notebook.command("notebook:interrupt-kernel")
-    notebook.wait_idle()
+    stop(notebook)
 
 
 def test_cancel_is_heard_while_the_cell_runs(open_notebook, sweep):
@@ -70,8 +74,7 @@ def test_the_stop_button_ends_the_run(open_notebook, sweep):
     notebook = open_notebook([*sweep(400, 0.2)])
     notebook.begin()
     notebook.wait_done(1, 4)
-    notebook.command("notebook:interrupt-kernel")
-    notebook.wait_idle()
+    stop(notebook)
     text = notebook.output(2).inner_text()
     assert "sweep ■ cancelled" in text
     assert "KeyboardInterrupt" in text
@@ -86,8 +89,7 @@ def test_where_the_kernel_cannot_hear_the_button_the_view_says_what_works(open_n
     notebook.page.click(".fl-cancel")
     notebook.page.wait_for_selector(".fl-hint:visible")
     assert "stop button" in notebook.page.inner_text(".fl-hint")
-    notebook.command("notebook:interrupt-kernel")
-    notebook.wait_idle()
+    stop(notebook)
 
 
 def test_lines_of_a_chosen_branch_arrive_while_it_runs(open_notebook, sweep):
@@ -102,8 +104,7 @@ def test_lines_of_a_chosen_branch_arrive_while_it_runs(open_notebook, sweep):
     assert page.evaluate(BUSY)
     page.wait_for_function("document.querySelector('.fl-log')?.innerText.includes('fit 0 is halfway')")
     assert page.get_attribute(".fl-cell[data-branch='0']", "data-state") == "running"
-    notebook.command("notebook:interrupt-kernel")
-    notebook.wait_idle()
+    stop(notebook)
 
 
 FLAKY = """
@@ -228,3 +229,40 @@ view.close()
     assert page.get_attribute(".fl-node[data-node='1']", "aria-expanded") == "true"
     assert page.get_attribute(".fl-cell[data-branch='3']", "aria-selected") == "true"
     notebook.wait_idle()
+
+
+def test_of_a_grid_of_5000_branches_only_those_in_sight_are_drawn(open_notebook, sweep):
+    notebook = open_notebook(sweep(5000, 0.01))
+    notebook.begin()
+    page = notebook.page
+    notebook.wait_done(1, 1)
+    page.click(".fl-node[data-node='1']")
+    page.wait_for_selector(".fl-cell")
+    assert page.locator(".fl-cell").count() < 1500
+    page.focus(".fl-grid")
+    page.keyboard.press("End")
+    page.wait_for_selector(".fl-cell[data-branch='4999'].fl-active")
+    assert page.get_attribute(".fl-cell[data-branch='4999']", "aria-setsize") == "5000"
+    assert page.locator(".fl-cell").count() < 1500
+    stop(notebook)
+
+
+def test_a_graph_of_200_steps_can_be_read_and_seen_whole(open_notebook, steps):
+    calls = "%%pipeline sweep -j 2\nlast = [load('a')] * 5\nfor turn in range(39):\n    last = [report([last[i], last[i - 1]]) for i in range(5)]\nload('b')"
+    notebook = open_notebook([steps, calls])
+    notebook.begin()
+    page = notebook.page
+    assert page.locator(".fl-node").count() == 197
+    shown = "(() => { const box = document.querySelector('.fl-node').getBoundingClientRect(); return [box.width, box.height]; })()"
+    assert page.evaluate(shown)[0] > 110
+    notebook.wait_done(6, 1)
+    notebook.shoot("200")
+    page.click("[aria-label='Zoom to fit']")
+    whole = "(() => { const c = document.querySelector('.fl-canvas'); return c.scrollWidth <= c.clientWidth + 1 && c.scrollHeight <= c.clientHeight + 1; })()"
+    assert page.evaluate(whole)
+    notebook.shoot("200-fit")
+    page.click(".fl-tab[data-tab='steps']")
+    names = page.locator(".fl-table tbody th").all_inner_texts()
+    assert names[:3] == ["load", "report", "report_2"]
+    notebook.shoot("200-steps")
+    stop(notebook)

@@ -123,6 +123,16 @@ def test_the_estimate_is_the_median_times_what_is_left_shared_by_the_workers():
     assert Snapshots(record).state(1010.0, 5)["left"] == pytest.approx(10 * 4.0 / 5)
 
 
+def test_calls_that_are_done_count_for_the_estimate_of_those_that_are_not():
+    names = [f"call_{number}" for number in range(5)]
+    record = started(*(info(name, "call") for name in names))
+    for name in names:
+        expand(record, name, 1)
+    for name in names[:3]:
+        finish(record, name, 0, [Status.COMPLETED], seconds=2.0)
+    assert Snapshots(record).state(1010.0, 1)["left"] == pytest.approx(4.0)
+
+
 def test_what_a_running_branch_has_done_already_is_no_more_to_do():
     record = started(info("fit"))
     expand(record, "fit", 4)
