@@ -89,10 +89,14 @@ class CellPipeline:
         before = self.pipeline.last_run
         try:
             run = self.pipeline._run((), {}, earlier)
-        except KeyboardInterrupt:
+        except BaseException as error:
             last = self.pipeline.last_run
-            if last is not None and last is not before and last.name:
-                self._bind(last)
+            if last is not None and last is not before and last.name:  # else the body has raised before anything ran
+                if isinstance(error, KeyboardInterrupt):
+                    self._bind(last)
+                else:  # the names are as they were, but what has run can be looked at, and taken up
+                    self._pipelines.keep(self)
+                    self._shell.user_ns[self.name] = self.pipeline
             raise
         self._bind(run)
         if run.status != "completed" and not allow_failed:

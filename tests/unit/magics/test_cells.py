@@ -96,6 +96,24 @@ def test_a_body_that_raises_leaves_the_namespace_as_it_was(shell, run, told):
     assert run("x, p, 'y' in globals(), 'json' in globals()") == ("old", "mine", False, False)
 
 
+def test_a_body_that_raises_after_steps_have_run_leaves_its_run_and_no_name(run, told):
+    run("x = 'old'")
+    told("%%pipeline p\nx = inv(4)\ny = x.load()\n1 / 0")
+    assert run("x, 'y' in globals(), p.last_run.status, p.last_run['inv'].load()") == ("old", False, "failed", 0.25)
+
+
+def test_a_failure_that_the_body_waits_for_leaves_its_run_and_no_name(run):
+    run("x = 'old'")
+    with pytest.raises(PipelineError):
+        run("%%pipeline p\nx = inv(0)\nx.load()")
+    assert run("x, p.last_run.status") == ("old", "failed")
+
+
+def test_a_body_may_wait_for_values(run):
+    run("%%pipeline p\nx, n = inv(4), 1\nwhile x.load() < 1:\n    x, n = inv(x), n + 1")
+    assert run("x, n, list(p.last_run.steps)") == (4.0, 2, ["inv", "inv_2"])
+
+
 def test_a_body_that_calls_no_step_is_refused_and_binds_nothing(run):
     with pytest.raises(GraphError) as caught:
         run("%%pipeline p\nx = 1")
