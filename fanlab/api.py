@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, overload
 
 from .calling import Call, Order
 from .core.spec import RECORDER, RESERVED, Options, Step
+from .core.stand_in import standing_in
 from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
 from .failing import raise_failure
@@ -189,6 +191,23 @@ class Pipeline:
                     do=near(option, self._options) or f"the options are name, {', '.join(self._options)}",
                 )
         return Pipeline(self._body, name or self.name, **{**self._options, **options})
+
+    @contextmanager
+    def mock(self, **steps: Any) -> Iterator[None]:
+        """For tests: runs inside the block take a value, or another function, in place of a step.
+
+        A function is called with the step's arguments. What stands in is never taken from the store, nor kept
+        there for others. Raises StepCallError, at the run, for a step that the body does not call.
+
+            with sweep.mock(load=[1, 2, 3], save=lambda table: None):
+                assert sweep().load() == 6
+        """
+        body = self._body
+        with standing_in(self.name, body, steps) as self._body:
+            try:
+                yield
+            finally:
+                self._body = body
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it and return its Run; in another pipeline's body, record its calls there and return what its body does.

@@ -16,6 +16,7 @@ from .expand import CALL, Items, Shape, Source, combine, label_fields, unique_na
 from .graph import Graph, need, references
 from .pending import Branches, Output, Pending
 from .spec import RECORDER, Argument, Node, Step
+from .stand_in import stood_in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,6 +217,7 @@ class Tracer:
                 where=f"step '{step.name}' asks for it at {place}",
                 do="give each call an id of its own, or leave id out to have them numbered",
             )
+        step = stood_in(step, self)
         if step.options.enable_cache is not None:
             enable_cache = step.options.enable_cache
         self._own(step, arguments)

@@ -14,8 +14,10 @@ from typing import Any
 from ..core.batch import Batch, RunHeader
 from ..core.graph import Graph
 from ..core.record import NodeRecord
+from ..core.settings import settings
 from ..core.spec import Step
 from ..errors import CannotSend
+from .inline import Itself
 from .surroundings import portable
 from .travel import dumps
 from .values import Values
@@ -33,6 +35,7 @@ class Dispatch:
         self._run, self._values, self._graph = run, values, graph
         self._halt = halt
         self._code: dict[int, bytes | CannotSend] = {}
+        self._held: list[Itself] = []  # what stays here
         self._shared: dict[str, bytes] = {}
         header = RunHeader(
             run, name, pipeline, store, os.getcwd(), tuple(sys.path), tuple(os.environ.items()),
@@ -71,7 +74,7 @@ class Dispatch:
         found = self._code.get(id(step))
         if found is None:
             try:
-                found = self._blob(dumps((step.function, step.options.retry_on)))
+                found = self._blob(dumps(self._travelling((step.function, step.options.retry_on))))
             except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
                 found = CannotSend(
                     f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
@@ -81,6 +84,12 @@ class Dispatch:
         if isinstance(found, CannotSend):
             raise found
         return found
+
+    def _travelling(self, function: Any) -> Any:
+        if not settings().inline:
+            return function
+        self._held.append(Itself(function))
+        return self._held[-1]
 
     def _arguments(self, node: NodeRecord) -> bytes:
         name = node.info.name
