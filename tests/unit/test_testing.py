@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -117,7 +116,10 @@ heavy = {"pandas", "numpy", "joblib", "IPython", "ipywidgets", "sqlite3", "graph
 assert not heavy, heavy
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTEST_PLUGINS": "fanlab.testing", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTEST_PLUGINS": "fanlab.testing", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
