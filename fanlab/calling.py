@@ -127,8 +127,9 @@ class Call:
         watchers: list[Watcher] = []
         if self._watched:
             controls = Controls(run.cancel, run._run_again, lambda: runner.workers)
-            self.views.append(make_view(record, controls))
-            watchers = [Echo(record), *self.views]
+            view = make_view(record, controls)
+            self.views.append(view)
+            watchers = [Echo(record, view.make_way), view]
         keep = run._taking_over(order.earlier, traced.graph) if order.earlier is not None else None
         runner = self._runner = Runner(job, store, record, order.executor, watchers, keep, run._table)
         run._attach(runner, traced.graph)

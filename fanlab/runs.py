@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import threading
+import time
 from collections.abc import Callable, Collection, Generator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,8 @@ from .store.database import Store
 if TYPE_CHECKING:
     import graphviz
     import pandas as pd
+
+    from .show.timeline import Timeline
 
 
 class Run:
@@ -131,6 +136,19 @@ class Run:
         from .show.layout import digraph
 
         return digraph(self._record)
+
+    def timeline(self) -> Timeline:
+        """Which branch ran when, on which worker: a picture that a notebook shows; see show.timeline.Timeline."""
+        from .show.timeline import Timeline
+
+        return Timeline(self._record, time.time())
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write it as one page that needs nothing else: the record, the timeline, every branch, errors, environment."""
+        from .show.page import made_with, page
+
+        text = page(self._record, self.results, self.profile, made_with(), time.time())
+        Path(path).write_text(text, encoding="utf-8")
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until it has ended, or for so many seconds; returns the run and raises nothing of its steps."""

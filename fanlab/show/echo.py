@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ..core.events import Event, Finished, Logged, Lost, Recorded, RunEnded, RunStarted
@@ -15,8 +16,8 @@ class Echo:
     Lines of mapped branches are not shown; they are in the branch's log.
     """
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, record: Record, make_way: Callable[[], None] = lambda: None) -> None:
+        self._record, self._make_way = record, make_way
         self._streams: dict[str, Any] = {"stdout": sys.stdout, "stderr": sys.stderr, "logging": sys.stderr}
         self._warned: set[str] = set()
         self._turn: list[str] = []  # plain calls in call order, those that have had their turn taken out
@@ -33,7 +34,7 @@ class Echo:
             case Logged(stream="warning", text=text):
                 if text not in self._warned:  # however many branches raise it
                     self._warned.add(text)
-                    print(text, file=self._streams["stderr"], flush=True)
+                    self._write("stderr", text)
             case Logged(node, _, stream, text, _) if node in self._held:
                 self._held[node].append((stream, text))
                 self._print()
@@ -45,7 +46,7 @@ class Echo:
                 self._print()
                 if handled := self._record.handled():
                     told = "1 failed branch was" if handled == 1 else f"{handled} failed branches were"
-                    print(f"fanlab: {told} handled", file=self._streams["stderr"], flush=True)
+                    self._write("stderr", f"fanlab: {told} handled")
             case _:
                 pass
 
@@ -56,8 +57,12 @@ class Echo:
         while self._turn:
             name = self._turn[-1]
             for stream, text in self._held[name]:
-                print(text, file=self._streams[stream], flush=True)
+                self._write(stream, text)
             self._held[name] = []
             if name not in self._ended:
                 return
             self._turn.pop()
+
+    def _write(self, stream: str, text: str) -> None:
+        self._make_way()  # of a view that stands on the same terminal
+        print(text, file=self._streams[stream], flush=True)

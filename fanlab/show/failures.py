@@ -20,6 +20,7 @@ class Group:
     """Branches that failed with the same error at the same line."""
 
     failure: Failure  # of the first one
+    node: str  # its node
     names: list[str]  # of the first ones, fit to be shown
     count: int
 
@@ -48,7 +49,7 @@ def groups(record: Record) -> list[Group]:
         key = (failure.line, *((frame.file, frame.line) if frame is not None else ("", 0)))
         group = found.get(key)
         if group is None:
-            group = found[key] = Group(failure, [], 0)
+            group = found[key] = Group(failure, node.info.name, [], 0)
         group.count += 1
         if len(group.names) < MOST_NAMES:
             group.names.append(one_line(node.name(branch), _NAME_LENGTH))

@@ -45,7 +45,7 @@ def record_html(record: Record, *, draw: bool = False) -> str:
     """
     word = tag("span", _glyph(record), " ", escape(record.status), style="white-space:nowrap")
     title = tag("div", tag("strong", escape(one_line(record.pipeline, 80))), " ", word, style="margin:0 0 6px 0")
-    return tag("div", title, _picture(record) if draw else "", _steps(record), *_errors(record), *_branches(record))
+    return tag("div", title, graph(record) if draw else "", _steps(record), *_errors(record), *_branches(record))
 
 
 def image(svg: str, alt: str) -> str:
@@ -57,7 +57,7 @@ def image(svg: str, alt: str) -> str:
     return tag("div", picture, style="overflow-x:auto;margin:0 0 6px 0")
 
 
-def _picture(record: Record) -> str:
+def graph(record: Record) -> str:
     """The graph; "" where it is too large to be read, and where it cannot be drawn: the record is shown without it."""
     from .svg import MOST_NODES, graph_svg
 

@@ -93,6 +93,9 @@ class InKernel:
         """Note that the next snapshot differs from the last."""
         self._changed = True
 
+    def make_way(self) -> None:
+        """Nothing is in the way: what is printed has its own place in the cell's output."""
+
     def pulse(self) -> None:
         """Show how the run stands, if it is time."""
         now = time.monotonic()
