@@ -25,12 +25,17 @@ def column(values: Sequence[Any]) -> Any:
 
     kinds = set(map(type, values))
     if not kinds & _GAPS:
-        return pd.Series(values, dtype=None if _are_scalars(values, kinds) else object).array
+        try:
+            return pd.Series(values, dtype=None if _are_scalars(values, kinds) else object).array
+        except UnicodeEncodeError:
+            return column(spelled(values))
     present = [value for value in values if type(value) not in _GAPS]
     dtype = _nullable(present)
     if dtype is not None:
         try:
             return nullable(values, dtype)
+        except UnicodeEncodeError:
+            return column(spelled(values))
         except (OverflowError, TypeError, ValueError):  # whole numbers beyond 64 bits
             pass
     elif present and _are_scalars(present, kinds - _GAPS):
@@ -44,9 +49,10 @@ def text_column(values: Sequence[Any]) -> Any:
     """A column of text, nullable where a value is ABSENT or there is none at all."""
     import pandas as pd
 
-    if values and not set(map(type, values)) & _GAPS:
-        return pd.Series(values).array
-    return nullable(values, "string")
+    try:
+        return pd.Series(values).array if values and not set(map(type, values)) & _GAPS else nullable(values, "string")
+    except UnicodeEncodeError:
+        return text_column(spelled(values))
 
 
 def branch_column(keys: Sequence[Any]) -> Any:
@@ -64,6 +70,11 @@ def nullable(values: Sequence[Any], dtype: str) -> Any:
     import pandas as pd
 
     return pd.array(_with_na(values), dtype=dtype)  # type: ignore[call-overload]
+
+
+def spelled(values: Sequence[Any]) -> list[Any]:
+    """The values with halves of characters, which names of files may have, spelled out: pandas cannot hold them."""
+    return [v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for v in values]
 
 
 def _with_na(values: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from ..core.expand import LONGEST_TEXT, GrowingItems, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
 from ..store.codecs import fields_of, load, short_form, type_name, unpack
-from .columns import ABSENT, branch_column, column, text_column
+from .columns import ABSENT, branch_column, column, spelled, text_column
 
 if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is imported
     import pandas as pd
@@ -69,7 +69,11 @@ def index_of(record: Record, only: Collection[str] | None = None) -> pd.Index:
     import pandas as pd
 
     nodes = (node for name, node in record.nodes.items() if only is None or name in only)
-    index: pd.Index = pd.Index(_flat(map(_names, nodes)), dtype="str")
+    names = _flat(map(_names, nodes))
+    try:
+        index: pd.Index = pd.Index(names, dtype="str")
+    except UnicodeEncodeError:
+        index = pd.Index(spelled(names), dtype="str")
     return index
 
 

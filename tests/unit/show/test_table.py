@@ -539,3 +539,19 @@ def test_an_empty_profile_has_its_columns():
     assert list(nothing().profile) == [
         "status", "reason", "attempts", "worker", "queued", "start", "end", "seconds", "peak_mb", "nbytes",
     ]  # fmt: skip
+
+
+def test_text_that_is_no_unicode_is_spelled_out():
+    @step(name="odd\ud800")
+    def odd(x):
+        return "\ud801" if x == "b" else None
+
+    @pipeline(backend="sequential")
+    def sweep():
+        odd.map(["\ud802", "b"])
+
+    table = sweep().results
+    assert table["output"].tolist() == [pd.NA, r"\ud801"]
+    assert table["x"].tolist() == [r"\ud802", "b"]
+    assert table["step"].tolist() == [r"odd\ud800"] * 2
+    assert list(table.index) == [r"odd\ud800[0]", r"odd\ud800[1]"]

@@ -7,13 +7,12 @@ import select
 import subprocess
 import sys
 import textwrap
-import threading
 
 import pytest
 
 from fanlab import pipeline, step
 from fanlab.core.events import Expanded, NodeInfo, RunEnded, RunStarted, Started
-from fanlab.core.expand import CALL, Shape
+from fanlab.core.expand import Shape
 from fanlab.core.record import Record
 from fanlab.errors import PipelineError
 from fanlab.show.terminal import InLines, InTerminal, Nowhere, duration, has_terminal, tree
