@@ -16,7 +16,7 @@ from .errors import StepCallError, StepDefinitionError, listed, near
 from .execute.backends import choose
 from .failing import raise_failure
 from .place import Place, shell
-from .runs import Run, cell_number
+from .runs import Run, this_cell
 
 ON_FAILURE = ("continue", "stop")
 RetryOn = type[BaseException] | tuple[type[BaseException], ...]
@@ -242,7 +242,7 @@ class Pipeline:
             for view in call.views:
                 view.close()
             if call.run is not None and getattr(shell(), "kernel", None) is not None:
-                call.run._shown = cell_number()
+                call.run._shown = this_cell()
         assert call.run is not None  # something has run, or it has raised
         return call.run
 

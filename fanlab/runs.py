@@ -43,7 +43,7 @@ class Run:
     def __init__(self, record: Record, store: Store) -> None:
         self._record, self._store = record, store
         self._values = Values(record, store.artifacts)
-        self._shown = 0  # the number of the cell that has shown the record already
+        self._shown: object = None  # the execution of a cell that has shown the record already
         self._runner: Runner | None = None  # of a run of this process
         self._graph: Graph | None = None
         self._again: Callable[[Run], Run] | None = None  # runs its pipeline, taking over what the given run has
@@ -220,7 +220,7 @@ class Run:
 
         from .show.html import bundle
 
-        if not self._shown or self._shown != cell_number():
+        if self._shown is None or self._shown != this_cell():
             display(bundle(self._record), raw=True)
 
     def _table(self, record: Record, node: str) -> pd.DataFrame:
@@ -264,6 +264,7 @@ class Run:
         return Artifact(self._store, stored, name, field, kind)
 
 
-def cell_number() -> int:
-    """The number of the cell that runs now; 0 outside a notebook."""
-    return int(getattr(shell(), "execution_count", 0) or 0)
+def this_cell() -> object:
+    """What tells this execution of a cell from any other: the request for it, whose cell need not be numbered."""
+    parent = getattr(shell(), "parent_header", None) or {}
+    return parent.get("header", parent).get("msg_id") or getattr(shell(), "execution_count", 0)

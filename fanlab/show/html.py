@@ -51,7 +51,7 @@ def record_html(record: Record, *, draw: bool = False) -> str:
 def image(svg: str, alt: str) -> str:
     """An SVG picture as an <img> that holds its own data."""
     data = base64.b64encode(svg.encode()).decode()
-    width = int(svg.partition(' width="')[2].partition('"')[0])
+    width = int(svg.partition(' width="')[2].partition('"')[0].removesuffix("pt"))
     fit = "max-width:100%;height:auto" if width <= _FIT else f"max-width:none;width:{width}px"
     picture = f'<img name="{PICTURE}" alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}" style="{fit}"/>'
     return tag("div", picture, style="overflow-x:auto;margin:0 0 6px 0")

@@ -22,21 +22,25 @@ def digraph(record: Record) -> graphviz.Digraph:
     """The graph with a box per node; a fan-out is one box with its count. In Jupyter it shows itself."""
     import graphviz
 
+    from .svg import INK, LOOKS
+
     graph = _Drawn("pipeline")
     graph.attr(rankdir="LR", bgcolor="transparent", nodesep="0.25", ranksep="0.4")
-    graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="12", color="#888888")
+    graph.attr("node", shape="box", style="rounded,filled", fontname="sans-serif", fontsize="12", fontcolor=INK)
     graph.attr("edge", color="#888888")
     numbers = {name: f"n{i}" for i, name in enumerate(record.nodes)}
     for name, node in record.nodes.items():
         count = f" ×{node.shape.size}" if node.mapped and node.shape is not None else ""
         label = f"{graphviz.escape(name + count)}\\n{graphviz.escape(node_text(node))}"
-        graph.node(numbers[name], label, id=numbers[name])
+        look = LOOKS[node.overall()]
+        graph.node(numbers[name], label, id=numbers[name], color=look.ink, fillcolor=look.ground)
     for name, node in record.nodes.items():
         for source in node.info.needs:
             graph.edge(numbers[source], numbers[name])
     for i, combined in enumerate(record.combined.values()):
         label = f"{graphviz.escape(combined.name)}\\n{combined.status.word}"
-        graph.node(f"c{i}", label, id=f"c{i}", style="rounded,dashed")
+        look = LOOKS[combined.status]
+        graph.node(f"c{i}", label, id=f"c{i}", style="rounded,filled,dashed", color=look.ink, fillcolor=look.ground)
         for source in combined.nodes:
             graph.edge(numbers[source], f"c{i}")
     return graph
@@ -86,10 +90,13 @@ def _drawn_class() -> Any:
     import graphviz
 
     class Drawn(graphviz.Digraph):  # type: ignore[misc]
-        """A Digraph that shows itself without the `dot` program too."""
+        """A Digraph that shows itself without the `dot` program too, and in a notebook that nobody has trusted yet."""
 
         def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-            return {"image/svg+xml": svg(self.source), "text/plain": "<the pipeline's graph>"}
+            from .html import image
+
+            alt = "The pipeline's graph"
+            return {"text/html": image(svg(self.source), alt), "text/plain": f"<{alt[0].lower()}{alt[1:]}>"}
 
     return Drawn
 

@@ -88,9 +88,10 @@ class InLines(Nowhere):
             self._write(f"{_name(self._record)}: started, {steps:,} step{'s' if steps != 1 else ''}")
 
     def close(self) -> None:
-        """Write how the run has ended, and its first errors."""
+        """Write how the run has ended; and the first errors, where no exception tells them."""
         if self._record.id:
-            self._write(_ending(self._record, self._seconds()), *(f"  {line}" for line in error_lines(self._record)))
+            errors = error_lines(self._record) if self._record.status == "completed" else []
+            self._write(_ending(self._record, self._seconds()), *(f"  {line}" for line in errors))
 
     def _write(self, *lines: str) -> None:
         with contextlib.suppress(Exception):  # a run that cannot write of itself still runs

@@ -55,13 +55,14 @@ def run(shell):
 
 @pytest.fixture
 def told(shell, capsys):
-    """Run a cell that must fail, and return the text that stands under it."""
+    """Run a cell that must fail, and return the text that stands under it, fanlab's lines of progress left out."""
 
     def told(text):
         capsys.readouterr()
         result = shell.run_cell(text, store_history=True)
         assert not result.success
         shown = capsys.readouterr()
-        return re.sub(r"\x1b\[[0-9;]*m", "", shown.out + shown.err).strip("\n")
+        progress = re.compile(r"^fanlab: .*\n", re.MULTILINE)
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown.out + progress.sub("", shown.err)).strip("\n")
 
     return told
