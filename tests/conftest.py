@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 import fanlab
+from fanlab.show.terminal import Nowhere
 
 
 @pytest.fixture(autouse=True)
 def own_store(tmp_path, monkeypatch):
-    """Every test works in a folder of its own, and so has a store of its own."""
+    """Every test works in a folder of its own, and so has a store of its own; runs say nothing of themselves."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FANLAB_STORE", raising=False)
+    monkeypatch.setattr("fanlab.show.live.InLines", Nowhere)  # whose lines depend on how long a run takes
     yield
     fanlab.configure(store=None, n_jobs=None, backend=None, store_limit=None)
 

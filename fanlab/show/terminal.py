@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-FIRST_SECONDS = 0.3  # a run shorter than this shows its end only, without a flash
+FIRST_SECONDS = 0.3  # a run shorter than this shows its end only, without a flash, or nothing in plain lines
 EVERY_SECONDS = 0.1
 LINE_SECONDS = 10.0  # between plain lines; more as the run gets long
 _BAR = 24  # characters
@@ -67,7 +67,10 @@ class Nowhere:
 
 
 class InLines(Nowhere):
-    """Plain lines on stderr, few of them: that it has begun, how it stands every so often, and how it has ended."""
+    """Plain lines on stderr, few of them: that it has begun, how it stands every so often, and how it has ended.
+
+    A short run writes none.
+    """
 
     def __init__(self, record: Record) -> None:
         super().__init__(record)
@@ -88,10 +91,11 @@ class InLines(Nowhere):
             self._write(f"{_name(self._record)}: started, {steps:,} step{'s' if steps != 1 else ''}")
 
     def close(self) -> None:
-        """Write how the run has ended; and the first errors, where no exception tells them."""
-        if self._record.id:
+        """Write how a run has ended that was not short, and its first errors where no exception tells them."""
+        seconds = self._seconds()
+        if self._record.id and seconds >= FIRST_SECONDS:
             errors = error_lines(self._record) if self._record.status == "completed" else []
-            self._write(_ending(self._record, self._seconds()), *(f"  {line}" for line in errors))
+            self._write(_ending(self._record, seconds), *(f"  {line}" for line in errors))
 
     def _write(self, *lines: str) -> None:
         with contextlib.suppress(Exception):  # a run that cannot write of itself still runs

@@ -7,11 +7,12 @@ import select
 import subprocess
 import sys
 import textwrap
+from array import array
 
 import pytest
 
 from fanlab import pipeline, step
-from fanlab.core.events import Expanded, NodeInfo, RunEnded, RunStarted, Started
+from fanlab.core.events import Expanded, Failure, Finished, Frame, NodeInfo, RunEnded, RunStarted, Started, Status
 from fanlab.core.expand import Shape
 from fanlab.core.record import Record
 from fanlab.errors import PipelineError
@@ -210,7 +211,7 @@ def test_colour_is_left_out_where_it_is_not_wanted(tmp_path):
 
 @pytest.mark.parametrize("environment", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_lines_are_plain_in_continuous_integration_and_on_a_simple_terminal(tmp_path, environment):
-    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "False"), **environment)
+    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "True"), **environment)
     assert "\x1b" not in written
     assert "fanlab: sweep: completed, 4 of 5 done, 1 failed, in " in written
 
@@ -332,6 +333,41 @@ def test_a_process_without_stderr_has_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     assert not has_terminal()
     InLines(begun()).close()
+
+
+def test_a_short_run_writes_no_lines(clock, capsys):
+    found = begun()
+    lines = InLines(found)
+    clock.now = 0.2
+    lines.pulse()
+    found.apply(RunEnded("completed", 1.2))
+    lines.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_that_fails_leaves_its_errors_to_the_exception(clock, capsys):
+    for status, told in (("failed", 1), ("completed", 3)):
+        found = begun()
+        failure = Failure("ValueError", "no", (Frame("x.py", 1, "fit", "raise"),))
+        found.apply(
+            Finished(
+                "fit",
+                0,
+                bytes([Status.FAILED]),
+                1,
+                7,
+                array("d", [1.0]),
+                array("d", [2.0]),
+                array("q", [0]),
+                (None,),
+                {0: failure},
+            )
+        )
+        found.apply(RunEnded(status, 2.0))
+        lines = InLines(found)
+        clock.now += 1.0
+        lines.close()
+        assert len(capsys.readouterr().err.splitlines()) == told
 
 
 def test_nowhere_is_silent(capsys):
