@@ -207,9 +207,12 @@ class Schedule:
             branch is not None and branch < len(state.status) and state.status[branch] >= Status.COMPLETED
         )
 
-    def fail(self, name: str) -> None:
-        """Say that a node has no branches, because they cannot be told: it fails as a whole."""
-        self._drop_whole(name, name, Status.FAILED)
+    def fail(self, name: str, because: str = "") -> None:
+        """Say that a node has no branches, because they cannot be told: it fails as a whole.
+
+        Where another node's failure is the reason, it is skipped.
+        """
+        self._drop_whole(name, because or name, Status.SKIPPED if because else Status.FAILED)
 
     def next(self, blocked: Container[str] = ()) -> str | None:
         """The node whose branches should start next, or None while none may; `blocked` ones are passed over."""

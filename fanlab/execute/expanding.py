@@ -13,7 +13,7 @@ from ..core.spec import Argument
 from ..errors import FanlabError
 from .course import Course, failed
 from .failure import failure_of
-from .shaping import Losses, Shaping
+from .shaping import Losses, Shaping, Unknown
 from .values import Values
 
 Keep = Callable[[str, Shape, int], dict[int, Finished]]  # of a node's branches from one on: those finished before
@@ -65,6 +65,9 @@ class Expanding:
                 shape = CALL
             else:
                 shape, arguments = self._shaping.shape(node, arguments)
+        except Unknown as unknown:
+            course.schedule.fail(name, str(unknown))
+            return [*events, *(Lost(*each) for each in course.schedule.dropped)]
         except FanlabError as error:
             course.schedule.fail(name)
             lost = course.schedule.dropped

@@ -21,6 +21,10 @@ from ..store.codecs import type_name
 from .failure import failure_of
 from .values import Values
 
+class Unknown(Exception):  # noqa: N818
+    """A node's branches will never be known, because of the node that it names."""
+
+
 Losses = dict[int, Failure | str]  # by branch: what it fails with, or because of which node it is skipped
 
 
@@ -33,7 +37,7 @@ class Shaping:
     def shape(self, node: Node, arguments: tuple[Argument, ...]) -> tuple[Shape, tuple[Argument, ...]]:
         """A node's branches, and its arguments with computed items in place.
 
-        Raises FanOutError where the values make no branches.
+        Raises FanOutError where the values make no branches, Unknown where they never will.
         """
         paths: list[Any] = []  # of the items of branches, which name the branches of a map
         arguments = tuple(self._itemised(node, argument, paths) for argument in arguments)
@@ -138,6 +142,8 @@ class Shaping:
             found = [self._computed(value, shape, position, branch) for branch in range(shape.size)]
         else:
             found = [value.values[shape.item(position, branch)] for branch in range(shape.size)]
+        if any(isinstance(one, Unsendable) for one in found):  # a branch without items: no group can be complete
+            raise Unknown(node.because or ref.node)
         return grouped(ref.node, ref.by, found, shape.order())
 
     def _computed(self, ref: Ref, shape: Shape, position: int, branch: int) -> Any:
