@@ -355,7 +355,7 @@ def label_row(arguments: tuple[Argument, ...], shape: Shape, branch: int, used: 
 
 
 def _computed(argument: Argument) -> bool:
-    if argument.mapped and isinstance(argument.value, Output):
+    if argument.mapped and isinstance(argument.value, (Output, Flattened)):
         return False  # its items are known when the branches are
     return next(references(argument.value), None) is not None
 

@@ -168,9 +168,9 @@ class Runner:
     def _extend(self, read: str = "", *, tolerant: bool = False) -> None:
         """Take in what has been recorded since, and that the body reads a node itself."""
         before = self._course.graph.tolerated()
-        infos = self._take_in()
         if read:
             self._course.graph.read(() if tolerant else (read,), (read,) if tolerant else ())
+        infos = self._take_in()
         after, new = self._course.graph.tolerated(), {info.name for info in infos}
         changed = {name: name in after for name in before ^ after if name not in new}
         if infos or changed:
