@@ -176,10 +176,12 @@ class Step:
     def _recording(self, method: str) -> Recorder:
         recorder = RECORDER.get()
         if recorder is None:
+            plain = f"[{self.name}(x) for x in items]"
+            plain = f"functools.reduce({self.name}, items)" if method == "reduce" else plain
             raise StepCallError(
                 f"{self.name}.{method}() has been called outside a pipeline",
                 where=str(here()),
-                do=f"call it in a @pipeline function or a %%pipeline cell; here, [{self.name}(x) for x in items] works",
+                do=f"call it in a @pipeline function or a %%pipeline cell; here, {plain} works",
             )
         return recorder
 

@@ -14,7 +14,7 @@ from ..place import Place, here, is_own
 from .bind import bind, copied, mapped, placed, reduced, refuse_nothing_to_map
 from .expand import CALL, Items, Shape, Source, combine, label_fields, unique_names
 from .graph import Graph, need, references
-from .pending import Branches, Output, Pending
+from .pending import Branches, Flattened, Output, Pending
 from .spec import RECORDER, Argument, Node, Step
 from .stand_in import stood_in
 

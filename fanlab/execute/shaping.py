@@ -21,6 +21,7 @@ from ..store.codecs import type_name
 from .failure import failure_of
 from .values import Values
 
+
 class Unknown(Exception):  # noqa: N818
     """A node's branches will never be known, because of the node that it names."""
 
