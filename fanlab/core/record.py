@@ -194,7 +194,7 @@ class Record:
             case Started(_, _, attempt, worker, time):
                 node.statuses[branch], node.attempts[branch] = Status.RUNNING, attempt
                 node.workers[branch], node.begun[branch] = worker, time
-                self._sum_up(event.node)
+                self._sum_up(event.node, attempt)
             case Logged(_, _, stream, text, time):
                 node.logs.setdefault(branch, []).append((stream, text, time))
                 if node is not self.nodes[event.node]:
@@ -203,7 +203,7 @@ class Record:
                 node.progress[branch] = (done, total)
             case Retried(_, _, attempt, _, _):
                 node.statuses[branch], node.attempts[branch] = Status.QUEUED, min(attempt, 255)
-                self._sum_up(event.node)
+                self._sum_up(event.node, attempt)
 
     def calls(self, name: str) -> NodeRecord:
         """The node whose branches are what runs: of a reduce its calls, else the node itself."""
@@ -270,7 +270,7 @@ class Record:
         node.failures.update(event.failures)
         node.metadata.update(event.metadata)
         node.items.update(event.items)
-        self._sum_up(event.node, event)
+        self._sum_up(event.node, event.attempt, event)
 
     def _lost(self, event: Lost) -> None:
         whole = self.nodes[event.node]
@@ -284,14 +284,14 @@ class Record:
             node.statuses[event.start : event.stop] = bytes([event.status]) * (event.stop - event.start)
             self._sum_up(event.node)
 
-    def _sum_up(self, name: str, event: Finished | None = None) -> None:
+    def _sum_up(self, name: str, attempt: int = 0, event: Finished | None = None) -> None:
         """Have a reduce say what its calls say together."""
         node = self.nodes[name]
         calls = node.inner
         if calls is None:
             return
         node.statuses[0] = calls.overall()
-        node.attempts[0] = max(node.attempts[0], max(calls.attempts))
+        node.attempts[0] = max(node.attempts[0], min(attempt, 255))
         node.workers[0] = calls.workers[-1]
         if event is None:
             return
