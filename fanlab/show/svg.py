@@ -6,10 +6,11 @@ The cards have their own light ground, so that the picture reads on a light page
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from ..core.events import Status
+from ..core.events import Combined, Status
 from ..core.record import NodeRecord, Record
 from .failures import one_line
 from .geometry import HEIGHT, WIDTH, Picture, Point, layered, parsed, path, source
@@ -49,7 +50,9 @@ def graph_svg(record: Record) -> str:
     """The picture: one <svg> element. Where neither `dot` nor its WebAssembly works, nodes stand in plain layers."""
     nodes = list(record.nodes.values())
     numbers = {node.info.name: number for number, node in enumerate(nodes)}
-    needs = tuple(tuple(numbers[name] for name in node.info.needs if name in numbers) for node in nodes)
+    combined = list(record.combined.values())
+    sources = [node.info.needs for node in nodes] + [cell.nodes for cell in combined]
+    needs = tuple(tuple(numbers[name] for name in names if name in numbers) for names in sources)
     try:
         picture = parsed(render(source(needs), "plain"), len(needs))
     except Exception:  # noqa: BLE001 (a renderer raises what it likes)
@@ -65,6 +68,7 @@ def graph_svg(record: Record) -> str:
         *(frame.svg() for frame in frames),
         el("g", *curves, fill="none", stroke=LINE, stroke_width=1.3),
         *(_card(node, number, picture.boxes[number], framed) for number, node in enumerate(nodes)),
+        *(_combined(cell, picture.boxes[len(nodes) + number]) for number, cell in enumerate(combined)),
         origin=(-room, -room),
     )
 
@@ -103,24 +107,43 @@ def _card(node: NodeRecord, number: int, at: Point, framed: set[str]) -> str:
     """One node: mark and name, the state in words, and of a fan-out the count and the bar."""
     group, _, own = node.info.name.rpartition(".")
     look = LOOKS[node.overall()]
-    box: dict[str, str | float] = {
-        "width": WIDTH, "height": HEIGHT, "rx": 8, "stroke": look.ink, "fill": look.ground,
-        "stroke_dasharray": "4 3" if look.dashed else "none",
-    }  # fmt: skip
+    box = _box(look, dashed=look.dashed)
     count = f"×{node.shape.size:,}" if node.mapped and node.shape is not None else ""
-    name = fitted(one_line(own if group in framed else node.info.name, 80), WIDTH - 50 - text_width(count, 12), 13.5)
     middle = 28 if node.mapped else HEIGHT / 2 - 6
     parts = [
         el("title", _text(one_line(node.info.name, 200))),
         *(el("rect", x=far, y=far, stroke_opacity=0.45, **box) for far in (2 * _STACK, _STACK) if node.mapped),
         el("rect", stroke_width=1.4, **box),
-        el("g", mark(look), transform=f"translate(20 {middle - 4:g})"),
-        words(name, 35, middle, 13.5, INK, font_weight=600),
         words(count, WIDTH - 12, middle, 12, GREY, text_anchor="end"),
-        words(fitted(_state(node), WIDTH - 28, 11.5), 14, middle + 20, 11.5, look.ink),
+        *_told(look, own if group in framed else node.info.name, _state(node), middle, 50 + text_width(count, 12)),
         _bar(node, 14, HEIGHT - 14, WIDTH - 28) if node.mapped else "",
     ]
     return el("g", *parts, id=f"n{number}", transform=f"translate({at[0]:g} {at[1]:g})")
+
+
+def _combined(cell: Combined, at: Point) -> str:
+    """A combine cell that has read the run's results."""
+    look = LOOKS[cell.status]
+    parts = (
+        el("title", _text(one_line(cell.name, 200))),
+        el("rect", stroke_width=1.4, **_box(look, dashed=True)),
+        *_told(look, cell.name, f"combine cell, {cell.status.word}", HEIGHT / 2 - 6, 50),
+    )
+    return el("g", *parts, transform=f"translate({at[0]:g} {at[1]:g})")
+
+
+def _box(look: Look, *, dashed: bool) -> dict[str, str | float]:
+    return {
+        "width": WIDTH, "height": HEIGHT, "rx": 8, "stroke": look.ink, "fill": look.ground,
+        "stroke_dasharray": "4 3" if dashed else "none",
+    }  # fmt: skip
+
+
+def _told(look: Look, name: str, state: str, middle: float, taken: float) -> Iterator[str]:
+    """The mark, the name beside it in the room that is not taken, and the state below."""
+    yield el("g", mark(look), transform=f"translate(20 {middle - 4:g})")
+    yield words(fitted(one_line(name, 80), WIDTH - taken, 13.5), 35, middle, 13.5, INK, font_weight=600)
+    yield words(fitted(state, WIDTH - 28, 11.5), 14, middle + 20, 11.5, look.ink)
 
 
 def mark(look: Look) -> str:

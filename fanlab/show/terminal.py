@@ -204,8 +204,9 @@ def _leaf(node: NodeRecord, width: int) -> Text:
 
     status = node.overall()
     style = _STYLES[status]
-    text = Text(f"{GLYPHS[status]} ", style=style)
-    text.append(f"{_own(node).ljust(width)}  ", style="none" if status is not Status.QUEUED else "dim")
+    text = Text()
+    text.append(f"{GLYPHS[status]} ", style=style)
+    text.append(f"{_own(node).ljust(width)}  ", style="dim" if status is Status.QUEUED else "")
     if node.mapped and node.shape is not None and node.shape.size:
         for part, part_style in _bar(node):
             text.append(part, style=part_style)

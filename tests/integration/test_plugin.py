@@ -176,12 +176,8 @@ def test_two_kernels_pass_at_once_on_one_store_in_whatever_order_tests_come(run,
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [
-        ("2 of 3 completed, 1 failed", "3 of 3 completed"),
-        ("ValueError: 2 cannot", "ValueError: 3 cannot"),
-        ("line 8, in fit", "line 9, in fit"),
-    ],
-    ids=["counts", "errors", "lines"],
+    [("2 of 3 completed, 1 failed", "3 of 3 completed"), ("line 9, in fit", "line 8, in fit")],
+    ids=["counts", "lines"],
 )
 def test_what_a_record_says_is_compared(run, project, before, after):
     path = project / "sweep.ipynb"

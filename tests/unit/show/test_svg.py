@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from fanlab import pipeline, step
+from fanlab.core.events import Combined, Status
 from fanlab.errors import PipelineError
 from fanlab.show.svg import fitted, graph_svg, text_width
 
@@ -56,7 +57,7 @@ def renderer(request, monkeypatch, tmp_path):
 def test_a_card_tells_name_state_and_of_a_fan_out_the_count(renderer):
     assert cards(drawn(sweep)) == [
         ["source", "completed"],
-        ["mapped", "×3", "2 completed, 1 failed"],
+        ["×3", "mapped", "2 completed, 1 failed"],
         ["total", "skipped"],
     ]
 
@@ -83,7 +84,7 @@ def test_cards_do_not_overlap(renderer):
 
 
 def test_a_completed_fan_out_counts_its_branches():
-    assert cards(drawn(lambda: same.map(range(1200)))) == [["same", "×1,200", "1,200 of 1,200 completed"]]
+    assert cards(drawn(lambda: same.map(range(1200)))) == [["×1,200", "same", "1,200 of 1,200 completed"]]
 
 
 def test_a_fan_out_is_one_stack_of_cards_with_a_bar_of_its_parts():
@@ -97,6 +98,19 @@ def test_a_fan_out_is_one_stack_of_cards_with_a_bar_of_its_parts():
 
 def test_a_fan_out_whose_branches_never_became_known_has_an_empty_bar():
     assert cards(drawn(lambda: same.map(fails(2)))) == [["fails", "failed"], ["same", "skipped"]]
+
+
+def test_a_combine_cell_that_read_the_run_is_its_last_card():
+    @here
+    def sweep():
+        return same.map([1, 2])
+
+    record = sweep()._record
+    record.apply(Combined("best", "best-1", ("same",), Status.COMPLETED))
+    picture = ET.fromstring(graph_svg(record))
+    texts = [found.text for found in picture.iter(f"{SVG}text") if found.text]
+    assert texts[-2:] == ["best", "combine cell, completed"]
+    assert len([found for found in picture.iter(f"{SVG}path") if found.get("marker-end")]) == 1
 
 
 def test_an_inlined_pipeline_is_framed_and_its_name_stands_once():
