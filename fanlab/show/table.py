@@ -11,7 +11,7 @@ from ..core.events import Status
 from ..core.expand import LONGEST_TEXT, GrowingItems, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
-from ..store.codecs import fields_of, load, short_form, type_name, unpack
+from ..store.codecs import fields_of, load, short_form, sole_inline, type_name, unpack
 from .columns import ABSENT, branch_column, column, spelled, text_column
 
 if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is imported
@@ -144,7 +144,7 @@ def _outputs(node: NodeRecord, branches: Sequence[int], artifact: MakeArtifact) 
         values = [pickle.loads(one[begin:]) for one in packed if one is not None]
         if not any(type(value) is str and len(value) > LONGEST_TEXT for value in values):
             return {node.info.outputs[0]: values} if values else {}
-    return _spread((_row(one, artifact) if one is not None else _NOTHING for one in packed), len(packed))
+    return _spread((_plain(one) or _row(one, artifact) if one is not None else _NOTHING for one in packed), len(packed))
 
 
 def _spread(rows: Iterable[Mapping[str, Any]], size: int) -> Columns:
@@ -160,6 +160,20 @@ def _spread(rows: Iterable[Mapping[str, Any]], size: int) -> Columns:
     return found
 
 
+def _plain(packed: bytes) -> dict[str, Any] | None:
+    """A dict of numbers and short texts as it is, as most rows of large tables are; None for anything else."""
+    inline = sole_inline(packed)
+    if inline is None or len(inline) > LONGEST_TEXT:  # so short a pickle holds no long text
+        return None
+    try:
+        value = pickle.loads(inline)
+    except Exception:  # noqa: BLE001 (a value whose class is gone)
+        return None
+    if type(value) is not dict or len(value) > MOST_FIELDS or not _PLAIN.issuperset(map(type, value.values())):
+        return None
+    return value if _TEXT.issuperset(map(type, value)) else None
+
+
 def _row(packed: bytes, artifact: MakeArtifact) -> dict[str, Any]:
     """The outputs of one branch as they are shown."""
     outputs = unpack(packed)
@@ -169,8 +183,6 @@ def _row(packed: bytes, artifact: MakeArtifact) -> dict[str, Any]:
     fields = _fields(stored)
     if fields is None or len(fields) > MOST_FIELDS:
         return {name: _shown(name, stored, artifact)}
-    if _NUMBERS.issuperset(map(type, fields.values())):
-        return fields
     return {
         field: value if is_scalar(value) else artifact(name, stored, field, _type(value))
         for field, value in fields.items()
@@ -178,7 +190,8 @@ def _row(packed: bytes, artifact: MakeArtifact) -> dict[str, Any]:
 
 
 _NOTHING: Mapping[str, Any] = {}
-_NUMBERS = {bool, int, float, type(None)}  # which need no further look
+_TEXT = {str}
+_PLAIN = {bool, int, float, str, type(None)}  # which need no further look
 
 
 def _type(value: Any) -> str:

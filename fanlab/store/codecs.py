@@ -95,6 +95,15 @@ def unpack(packed: bytes) -> dict[str, Stored]:
     return {item[0]: _tuple(Stored, item[1:]) for item in pickle.loads(packed)}
 
 
+def sole_inline(packed: bytes) -> bytes | None:
+    """The pickle of what `pack` packed, if it is one small value; `unpack` tells all that there is to know."""
+    if packed[0] == _SCALAR:
+        return None
+    items = pickle.loads(packed)
+    return items[0][_INLINE] if len(items) == 1 else None
+
+
+_INLINE = 1 + Stored._fields.index("inline")
 _tuple = tuple.__new__  # a NamedTuple's own way takes as long as all the rest
 
 
