@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -12,10 +13,12 @@ from typing import Any
 Path = tuple[str, ...]
 
 # Callers' names are read by these, or given to them as text: where one is used, names of locals count.
-BY_NAME = frozenset([
+_BY_NAME = frozenset([
     "locals", "vars", "dir", "eval", "exec", "_getframe", "currentframe", "query", "evaluate", "sql", "execute",
     "read_sql", "from_formula",
 ])  # fmt: skip
+_BY_TEXT = _BY_NAME | {"getattr", "attrgetter", "methodcaller", "import_module", "__import__", "globals"}
+_WORD = re.compile(r"[^\W\d]\w*")
 _SKIPPED = {"EXTENDED_ARG", "CACHE", "NOP", "MAKE_CELL", "COPY_FREE_VARS", "PRECALL"}
 _READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
@@ -30,13 +33,14 @@ class Form:
     digest: bytes
     reads: tuple[Path, ...]  # a global's name and the attributes read of it, `("np", "mean")`, in the order of use
     imports: tuple[Path, ...]  # of modules imported where it runs: the module and the attributes read of it
-    names: frozenset[str]  # every name and attribute in it
-    texts: tuple[str, ...]  # every text in it
+    words: tuple[str, ...]  # in its texts, where there is something in it that may look up a global by a text
+    reads_docstring: bool
 
 
 def form_of(code: CodeType) -> Form:
     """The form of a code object. Equal for two that differ in positions and names of locals only."""
-    return _Forming(_by_name(code)).form(code)
+    names = {name for inner in nested(code) for name in inner.co_names}
+    return _Forming(names).form(code)
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -47,29 +51,26 @@ def nested(code: CodeType) -> Iterator[CodeType]:
             yield from nested(constant)
 
 
-def _by_name(code: CodeType) -> bool:
-    return any(not BY_NAME.isdisjoint(inner.co_names) for inner in nested(code))
-
-
 class _Forming:
     """Goes through a code object and those inside it, and collects what they read."""
 
-    def __init__(self, by_name: bool) -> None:
-        self._by_name = by_name
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
         self._reads: dict[Path, None] = {}
         self._imports: dict[Path, None] = {}
-        self._names: set[str] = set()
         self._texts: list[str] = []
 
     def form(self, code: CodeType) -> Form:
         digest = self._digest(code, {})
-        return Form(digest, tuple(self._reads), tuple(self._imports), frozenset(self._names), tuple(self._texts))
+        by_text = not _BY_TEXT.isdisjoint(self._names)
+        words = dict.fromkeys(word for text in self._texts for word in _WORD.findall(text)) if by_text else ()
+        return Form(digest, tuple(self._reads), tuple(self._imports), tuple(words), "__doc__" in self._names)
 
     def _digest(self, code: CodeType, outer: dict[str, str]) -> bytes:
         """The digest of one code object; `outer` says what captured variables are called by."""
         state = hashlib.blake2b(digest_size=16)
         told = [instruction for instruction in dis.get_instructions(code) if instruction.opname not in _SKIPPED]
-        locals_ = _Locals(code, outer, self._by_name)
+        locals_ = _Locals(code, outer, not _BY_NAME.isdisjoint(self._names))
         head = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _FLAGS)
         state.update(repr((head, locals_.arguments, len(code.co_freevars))).encode())
         targets = _targets(told)
@@ -93,7 +94,6 @@ class _Forming:
         if opcode in dis.haslocal or opcode in dis.hasfree:
             return locals_.told(value).encode()
         if opcode in dis.hasname:
-            self._names.add(str(value))
             return str(value).encode()
         return b"" if instruction.arg is None else b"%d" % instruction.arg
 

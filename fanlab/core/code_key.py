@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any
 
+from ..place import Place
 from . import origin
-from .code_form import BY_NAME, Form
 from .code_parts import MISSING, Part, annotated, attribute, attributes, cells, defaults, module_of
+from .code_source import is_edited
 from .code_token import HashValue, Tokens, known
 from .spec import Step
-
-_BY_TEXT = BY_NAME | {"getattr", "attrgetter", "methodcaller", "import_module", "__import__", "globals"}
-_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,16 @@ class CodeKey:
     digest: str  # 32 hexadecimal digits
     parts: tuple[Part, ...]  # sorted
     unkeyable: str | None = None  # why the code cannot be keyed: what it reaches that has no content to compare
+    reach: Reach = field(default_factory=lambda: Reach({}, (), ()), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of the user's own modules code needs where it runs, and whether that is what their files say."""
+
+    uses: Mapping[str, frozenset[str] | None]  # of each module, which attributes; None: all of them
+    imports: tuple[str, ...]  # modules that import statements inside functions bring in
+    edited: tuple[str, ...]  # functions whose files say something else by now: `clean (helpers.py, line 12)`
 
 
 def code_key(function: Any, version: str | None, hash_value: HashValue) -> CodeKey:
@@ -45,7 +53,21 @@ def code_key(function: Any, version: str | None, hash_value: HashValue) -> CodeK
     for part in parts:
         if part.kind in ("module", "version"):
             walk.take(f"{part.kind} {part.name} {part.digest}")
-    return CodeKey(walk.state.hexdigest(), parts, walk.unkeyable)
+    return CodeKey(walk.state.hexdigest(), parts, walk.unkeyable, walk.reach())
+
+
+class CodeKeys:
+    """The keys of the steps of one run, each made once: code that changes while the run goes on is for the next one."""
+
+    def __init__(self, hash_value: HashValue) -> None:
+        self._hash_value = hash_value
+        self._known: dict[int, tuple[Step, CodeKey]] = {}
+
+    def of(self, step: Step) -> CodeKey:
+        """The key of a step's code."""
+        if id(step) not in self._known:
+            self._known[id(step)] = (step, code_key(step.function, step.options.version, self._hash_value))
+        return self._known[id(step)][1]
 
 
 class _Walk(Tokens):
@@ -54,6 +76,14 @@ class _Walk(Tokens):
     def __init__(self, hash_value: HashValue) -> None:
         super().__init__(hash_value)
         self._roots: dict[int, Any] = {}  # the function that is keyed, and what it is wrapped around
+        self._uses: dict[str, set[str] | None] = {}
+        self._imports: dict[str, None] = {}
+        self._edited: dict[str, None] = {}
+
+    def reach(self) -> Reach:
+        """What has been met of the user's own modules."""
+        uses = {name: frozenset(used) if used is not None else None for name, used in self._uses.items()}
+        return Reach(uses, tuple(self._imports), tuple(self._edited))
 
     def go(self, function: Any) -> None:
         """Visit a function, and whatever it leads to."""
@@ -76,11 +106,26 @@ class _Walk(Tokens):
 
     def _function(self, function: FunctionType, label: str) -> None:
         form, text = known(function.__code__)
+        if is_edited(function):
+            self._edited[f"{label} ({Place(function.__code__.co_filename, function.__code__.co_firstlineno)})"] = None
         digest = hashlib.blake2b(form.digest + annotated(function).encode(), digest_size=16)
-        if "__doc__" in form.names and function.__doc__:
+        if form.reads_docstring and function.__doc__:
             digest.update(function.__doc__.encode())
         self.part("function", label, digest.hexdigest(), text)
         self.take(digest.hexdigest())
+        self._carried(function, label)
+        for path in form.reads:
+            self._read(function, path)
+        for path in form.imports:
+            self._imported(function, path)
+        for word in form.words:
+            if word in function.__globals__ and not word.startswith("__"):
+                self._read(function, (word,))
+        if hasattr(function, "__wrapped__"):
+            self.take(f"wraps {self.any(function.__wrapped__, label)}")
+
+    def _carried(self, function: FunctionType, label: str) -> None:
+        """Let count what a function carries with it: defaults, closure variables, attributes."""
         prefix = "" if id(function) in self._roots else f"{label}."
         for name, default in defaults(function):
             self.take(f"default {name}")
@@ -92,13 +137,6 @@ class _Walk(Tokens):
             if name != "__wrapped__":
                 self.take(f"attribute {name}")
                 self.refer("attribute", f"{label}.{name}", vars(function)[name])
-        for path in form.reads:
-            self._read(function, path)
-        for path in form.imports:
-            self._imported(function, path)
-        self._read_by_text(function, form)
-        if hasattr(function, "__wrapped__"):
-            self.take(f"wraps {self.any(function.__wrapped__, label)}")
 
     def _read(self, function: FunctionType, path: tuple[str, ...]) -> None:
         """Let count a global, and what is read of it where it is a module."""
@@ -120,16 +158,28 @@ class _Walk(Tokens):
             self.take(f"of {step}")
             if found is MISSING:
                 return
+            self._use(thing.__name__, step)
             name, thing = f"{thing.__name__}.{step}", found
         self.refer("global", name, thing)
+
+    def _use(self, module: str, name: str) -> None:
+        used = self._uses.setdefault(module, set())
+        if used is not None:
+            used.add(name)
 
     def _imported(self, function: FunctionType, path: tuple[str, ...]) -> None:
         """Let count what an import statement inside a function brings in."""
         name = origin.absolute(path[0], function.__globals__.get("__package__"))
         self.take(f"imports {name}")
         module = sys.modules.get(name)
+        if module is not None and origin.is_own(name):
+            self._imports[name] = None
+            self._uses.setdefault(name, set())
         if module is None:
             self._unloaded(name)
+        elif path[1:] == ("",):  # which is loaded, whatever is read of it
+            if not origin.is_own(name):
+                self.installed(name)
         elif len(path) > 1 and origin.is_own(name) and attribute(module, path[1]) is MISSING:
             self._unloaded(f"{name}.{path[1]}")
         else:
@@ -140,14 +190,6 @@ class _Walk(Tokens):
         for name, digest in origin.unloaded(module):
             if ("module", name) not in self.parts:
                 self.part("module", name, digest, digest[:8])
-
-    def _read_by_text(self, function: FunctionType, form: Form) -> None:
-        """Let count globals that a text names, where there is something that may look them up by it."""
-        if not _BY_TEXT.isdisjoint(form.names):
-            words = dict.fromkeys(word for text in form.texts for word in _WORD.findall(text))
-            for word in words:
-                if word in function.__globals__ and not word.startswith("__"):
-                    self._read(function, (word,))
 
     def _class(self, thing: type, label: str) -> None:
         found = attributes(thing)
@@ -165,6 +207,7 @@ class _Walk(Tokens):
 
     def _whole(self, module: ModuleType, label: str) -> None:
         """Let count all of a module, where nobody can tell what is used of it."""
+        self._uses[module.__name__] = None
         for name, value in sorted(vars(module).items()):
             if not (name.startswith("__") and name.endswith("__")):
                 self.take(f"of {name}")

@@ -4,13 +4,17 @@ from __future__ import annotations
 import __future__
 
 import ast
+import contextlib
+import hashlib
 import itertools
 import linecache
 import os
+import time
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import CodeType
+from importlib.machinery import SourceFileLoader
+from types import CodeType, FunctionType
 
 from .code_form import form_of, nested
 
@@ -122,9 +126,49 @@ def _moved(code: CodeType, file: _File, futures: int) -> Definition | None:
     return None
 
 
-def has_source(code: CodeType) -> bool:
-    """Whether the file or cell that a code object comes from can be read."""
-    return _file(code.co_filename) is not None
+def source_digest(file: str) -> str:
+    """The digest of a module's source, without its comments, layout and docstrings; of another file, of its bytes."""
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read()
+    except OSError:
+        return ""
+    if file.endswith(".py"):
+        with contextlib.suppress(SyntaxError, ValueError):
+            tree = ast.parse(content)
+            _normalise(tree)
+            _without_docstring(tree)
+            content = ast.dump(tree).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def is_edited(function: FunctionType) -> bool:
+    """Whether the file of a module's function has been changed since this process began, and says something else now.
+
+    A program cannot be reloaded, and a module whose loader rewrites code never agrees with its file.
+    """
+    name, code = function.__globals__.get("__name__"), function.__code__
+    loader = function.__globals__.get("__loader__")
+    if name in ("__main__", None) or type(loader) is not SourceFileLoader:
+        return False
+    try:
+        changed = os.stat(code.co_filename).st_mtime
+    except OSError:
+        return False
+    return changed >= STARTED and definition(code) is None
+
+
+def _began() -> float:
+    """When this process began, as seconds since the epoch; where the system does not tell, when it came here."""
+    try:
+        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+            return time.time() - float(uptime.read().split()[0]) + ticks / os.sysconf("SC_CLK_TCK") - 1
+    except (OSError, ValueError, IndexError):
+        return time.time()
+
+
+STARTED = _began()
 
 
 def _file(name: str) -> _File | None:
@@ -212,6 +256,6 @@ def _normalise(tree: ast.Module) -> None:
         waiting += [(child, line) for child in ast.iter_child_nodes(node)]
 
 
-def _without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+def _without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) -> None:
     if ast.get_docstring(node, clean=False) is not None:
         node.body[:1] = [] if len(node.body) > 1 else [ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import importlib.metadata
 import os
 import sys
@@ -15,6 +14,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 
 from ..place import PACKAGE
+from .code_source import source_digest
 
 _MAIN = ("__main__", "__mp_main__", "builtins")
 _SITE = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -92,17 +92,8 @@ def _distributions() -> dict[str, list[str]]:
 
 def content(module: str) -> str:
     """The digest of a module's file; "" where it has none."""
-    return _digest(_file(module))
-
-
-def _digest(file: str | None) -> str:
-    if file is None:
-        return ""
-    try:
-        with open(file, "rb") as opened:
-            return hashlib.blake2b(opened.read(), digest_size=16).hexdigest()
-    except OSError:
-        return ""
+    file = _file(module)
+    return source_digest(file) if file is not None else ""
 
 
 def absolute(module: str, package: str | None) -> str:
@@ -131,7 +122,7 @@ def unloaded(module: str) -> Iterator[tuple[str, str]]:
         if name.partition(".")[0] in sys.stdlib_module_names or (file is not None and not _is_own_file(file)):
             yield version(name)
         elif file is not None:
-            yield name, _digest(file)
+            yield name, source_digest(file)
             waiting += _imports(file, name)
 
 
