@@ -10,6 +10,7 @@ FanlabError
 ├── CannotSend (TypeError)            an argument or global that cannot travel to a worker
 ├── CannotStore (TypeError)           a result that cannot be kept
 ├── Unhashable (TypeError)            a value that has no content that could be compared
+├── NotReloaded (RuntimeError)         a module whose file has been edited since it was imported
 ├── WorkerDied (RuntimeError)         a branch's process ended under it
 ├── StepTimeout (TimeoutError)        a branch ran longer than its step's timeout
 ├── NotFound (KeyError)               no run, pipeline, step, branch or output of that name
@@ -86,6 +87,10 @@ class CannotStore(FanlabError, TypeError):  # noqa: N818
 
 class Unhashable(FanlabError, TypeError):  # noqa: N818
     """A value has no content that could be compared: what depends on it cannot be cached."""
+
+
+class NotReloaded(FanlabError, RuntimeError):  # noqa: N818
+    """A step uses a module whose file has been edited since it was imported: what would run is not what is written."""
 
 
 class WorkerDied(FanlabError, RuntimeError):  # noqa: N818

@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _WIDEST = 80
 _DERIVED = {  # attributes of a class that follow from others, or from where it stands
     "__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__wrapped__", "__parameters__",
-    "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl",
+    "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__slotnames__",
     "__annotations__", "__annotations_cache__", "__annotate_func__", "__annotate__",
     "__dataclass_fields__",  # told field by field
     "_member_map_", "_value2member_map_", "_member_names_", "_unhashable_values_", "_hashable_values_",

@@ -214,11 +214,17 @@ def known(code: CodeType) -> tuple[Form, str]:
     found = _forms.get(id(code))
     if found is None:
         defined = definition(code)
-        text = defined.text if defined is not None else ""
-        if len(_forms) >= _FORMS_KEPT:
-            _forms.clear()
-        found = _forms[id(code)] = (code, form_of(defined.code if defined is not None else code), text)
+        form = form_of(defined.code if defined is not None else code)
+        return learn(code, form, defined.text if defined is not None else "")
     return found[1], found[2]
+
+
+def learn(code: CodeType, form: Form, text: str = "") -> tuple[Form, str]:
+    """Take the form of a code object from where its source is."""
+    if len(_forms) >= _FORMS_KEPT:
+        _forms.clear()
+    _forms[id(code)] = (code, form, text)
+    return form, text
 
 
 def outline(thing: Any) -> str | None:

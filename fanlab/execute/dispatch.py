@@ -8,18 +8,20 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..core.batch import Batch, RunHeader
+from ..core.code_key import CodeKeys
 from ..core.graph import Graph
 from ..core.record import NodeRecord
 from ..core.settings import settings
-from ..core.spec import Step
-from ..errors import CannotSend
+from ..core.spec import Node, Step
+from ..errors import CannotSend, NotReloaded
+from ..store.hashes import hash_value
+from ..store.travel import by_value, dumps, first_of
 from .inline import Itself
 from .surroundings import portable
-from .travel import dumps
 from .values import Values
 
 _numbers = itertools.count()  # of batches: unique in this process, since its runs share workers
@@ -34,6 +36,7 @@ class Dispatch:
         self.blobs: dict[bytes, bytes] = {}
         self._run, self._values, self._graph = run, values, graph
         self._halt = halt
+        self.codes = CodeKeys(hash_value)
         self._code: dict[int, bytes | CannotSend] = {}
         self._held: list[Itself] = []  # what stays here
         self._shared: dict[str, bytes] = {}
@@ -70,26 +73,43 @@ class Dispatch:
             tuple(shape.key(branch) for branch in range(start, stop)) if keyed else None,
         )
 
+    def refuse_edited(self, nodes: Iterable[Node]) -> None:
+        """Raise NotReloaded if a module that a step uses has been edited since it was imported."""
+        for node in nodes:
+            edited = self.codes.of(node.step).reach.edited
+            if edited:
+                raise NotReloaded(
+                    f"step '{node.step.name}' would run code that its file does not have any more: {', '.join(edited)}",
+                    where=str(node.place),
+                    do="reload the module and run its import again, or use `%autoreload 2`",
+                )
+
     def _function(self, step: Step) -> bytes:
         found = self._code.get(id(step))
         if found is None:
-            try:
-                found = self._blob(dumps(self._travelling((step.function, step.options.retry_on))))
-            except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
-                found = CannotSend(
-                    f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
-                    do="make it inside the step, or pass it as an argument that can be pickled",
-                )
-            self._code[id(step)] = found
+            found = self._code[id(step)] = self._dumped(step)
         if isinstance(found, CannotSend):
             raise found
         return found
 
-    def _travelling(self, function: Any) -> Any:
-        if not settings().inline:
-            return function
-        self._held.append(Itself(function))
-        return self._held[-1]
+    def _dumped(self, step: Step) -> bytes | CannotSend:
+        """A step's function with the modules that it uses, as they are now; by name where they cannot be sent."""
+        if settings().inline:
+            self._held.append(Itself((step.function, step.options.retry_on, {})))
+            return self._blob(dumps(self._held[-1]))
+        reach = self.codes.of(step).reach
+        modules = {name: sys.modules[name] for name in reach.imports}
+        ways = [
+            lambda: by_value((step.function, step.options.retry_on, modules), uses=reach.uses),
+            lambda: by_value((step.function, step.options.retry_on, {}), modules=False),
+        ]
+        try:
+            return self._blob(first_of(ways))
+        except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
+            return CannotSend(
+                f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
+                do="make it inside the step, or pass it as an argument that can be pickled",
+            )
 
     def _arguments(self, node: NodeRecord) -> bytes:
         name = node.info.name
@@ -115,7 +135,7 @@ def _culprit(function: Callable[..., Any]) -> str:
         named[f"its closure variable '{name}'"] = cell.cell_contents
     for what, value in named.items():
         try:
-            dumps(value)
+            by_value(value)
         except Exception:  # noqa: BLE001
             return f"{what}, of type {type(value).__name__}"
     return "something it refers to"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-import cloudpickle
-
 from ..core.events import Failure, Frame
 from ..place import PACKAGE
+from ..store.travel import dumps
 
 _LARGEST_EXCEPTION = 1 << 20  # bytes; a larger one travels as its message only
 
@@ -25,7 +24,7 @@ def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
     except Exception:  # noqa: BLE001 (an exception whose own text fails is still a failure to tell)
         message = "(its message cannot be read)"
     try:
-        pickled: bytes | None = cloudpickle.dumps(error, 5)
+        pickled: bytes | None = dumps(error)
     except Exception:  # noqa: BLE001 (what cannot be pickled is told by its type and message)
         pickled = None
     if pickled is not None and len(pickled) > _LARGEST_EXCEPTION:

@@ -10,7 +10,7 @@ from . import process
 from .base import Blobs, Deliver, Message
 from .page import Status
 from .slots import Slot, slots
-from .worker import MissingBlob
+from .worker import MissingBlob, StaleModules
 
 _DRAIN_SECONDS = 2.0  # how long to wait for what a dead worker still told
 
@@ -80,14 +80,23 @@ class Loky:
             if slot is not None:
                 slot.batches.pop(number, None)
 
+    def _renew(self, slot: Slot, generation: int) -> None:
+        """Have a new worker in a slot: the one that it has imported something that has changed since."""
+        with self._pool.lock:
+            if slot.generation == generation:
+                slot.kill()
+                slot.replace()
+
     def _ended(self, slot: Slot, generation: int, batch: Batch, blobs: Blobs, done: Future[None]) -> None:
         """A batch has ended in its worker, or its worker has (called in a thread of the slot's executor)."""
         error = done.exception()
         if error is None:
             return
-        if isinstance(error, MissingBlob):
+        if isinstance(error, (MissingBlob, StaleModules)):
             self._free(batch.number)
             slot.sent.clear()
+            if isinstance(error, StaleModules):
+                self._renew(slot, generation)
             self.submit(batch, blobs, None)
             return
         if slot.generation == generation:

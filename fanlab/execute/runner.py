@@ -80,6 +80,7 @@ class Runner:
         self._journal = Journal(job.id, store, record, watchers)
         self._values = Values(record, store.artifacts, tabulate)
         dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values, graph, halt=job.stop_on_failure)
+        self._refuse_edited = dispatch.refuse_edited
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
         self._make_executor = executor
         retries = Retries(graph, schedule)
@@ -206,6 +207,7 @@ class Runner:
         names = list(islice(graph.nodes, self._taken, None))
         self._taken += len(names)
         self._refuse_timeouts(names)
+        self._refuse_edited(graph.nodes[name] for name in names)
         sealed = self._expanding.seal(names, self._job.trace.shapes)
         self._course.schedule.extend()
         self._sending.extend(names)

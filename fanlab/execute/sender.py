@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Client
 from typing import Any
 
-import cloudpickle
+from ..store.travel import dumps
 
 PAUSE_SECONDS = 0.02  # events that follow within this time go together
 
@@ -49,11 +49,7 @@ class Line:
             held, self._held = self._held, []
             if not held:
                 return
-            try:
-                blob = pickle.dumps(held, 5)
-            except Exception:  # noqa: BLE001 (metadata of a class of the notebook's own)
-                blob = cloudpickle.dumps(held, 5)
-            self._connection.send_bytes(blob)
+            self._connection.send_bytes(dumps(held))
 
     def close(self) -> None:
         """Send no more; both threads end."""

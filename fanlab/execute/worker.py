@@ -25,8 +25,10 @@ from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
+from ..store.travel import leave_home
 from .capture import Capture, end_lines
 from .failure import failure_of
+from .imported import Imported
 from .page import Note, Page
 from .surroundings import enter
 
@@ -41,6 +43,10 @@ _UNLIMITED = sys.maxsize
 _PEAK_SECONDS = 0.001  # branches shorter than this share a look at the memory
 
 Tell = Callable[[str, Event | Answer, bool], None]  # the run, what happened, whether it has to be told now
+
+
+class StaleModules(Exception):  # noqa: N818
+    """A module of the user's that this process has imported says something else by now: another process has to run."""
 
 
 class MissingBlob(Exception):  # noqa: N818
@@ -65,6 +71,9 @@ class Bench:
         self._blobs: dict[bytes, bytes] = {}
         self._opened: dict[bytes, Any] = {}
         self._entered: bytes | None = None
+        self._imported = Imported()
+        if not at_home:
+            leave_home()
         self._stores: dict[str, Artifacts] = {}
         self._lock = threading.Lock()
         self._asked: set[int] = set()  # batches that have been asked back and have not come yet
@@ -81,9 +90,11 @@ class Bench:
             self._opened.pop(oldest, None)
 
     def run(self, batch: Batch) -> None:
-        """Run a batch and tell of it. Raises MissingBlob, and KeyboardInterrupt where one arrives."""
+        """Run a batch and tell of it. Raises MissingBlob or StaleModules, and KeyboardInterrupt where one arrives."""
         if any(key not in self._blobs for key in batch.blobs):
             raise MissingBlob
+        if not self._at_home and self._imported.stale():
+            raise StaleModules
         header: RunHeader = self._open(batch.header)
         if not self._at_home and self._entered != batch.header:
             enter(header)
@@ -91,12 +102,26 @@ class Bench:
         artifacts = self._stores.setdefault(header.store, Artifacts(header.store))
         recorder = RECORDER.set(None)  # a step called inside a running step is a plain call
         try:
-            _Work(self, batch, header, artifacts).run()
+            with self._modules(batch):
+                _Work(self, batch, header, artifacts).run()
         finally:
             RECORDER.reset(recorder)
             if self.page is not None:
                 self.page.idle()
         self.tell(batch.run, BatchDone(batch.number), True)
+
+    @contextlib.contextmanager
+    def _modules(self, batch: Batch) -> Iterator[None]:
+        """Have import statements inside the batch's functions find what the kernel has, while they run."""
+        if self._at_home:
+            yield
+            return
+        with contextlib.suppress(CannotSend):  # told by each branch
+            self._imported.lend(self._code(batch)[2])
+        try:
+            yield
+        finally:
+            self._imported.take_back()
 
     def begin(self, number: int) -> None:
         """A batch begins; what has been asked back of it before it came is never started."""
@@ -131,7 +156,7 @@ class Bench:
         except CannotSend:
             return ()
 
-    def _code(self, batch: Batch) -> tuple[Callable[..., Any], Any]:
+    def _code(self, batch: Batch) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
         try:
             return self._open(batch.code)  # type: ignore[no-any-return]
         except Exception as error:

@@ -10,13 +10,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cloudpickle
-
 from ..core.events import Event, Progressed, RunEnded, RunStarted, Started
 from ..core.record import Record
 from ..errors import NotFound, StoreError, near
 from . import location
 from .artifacts import Artifacts
+from .travel import dumps
 
 VERSION = 1
 _CLOCK_SECONDS = 2.0  # how far the time of the boot and the clock may be apart
@@ -195,7 +194,7 @@ class Store:
             self._open_runs[run] = self._database.execute("select number from runs where id = ?", (run,)).fetchone()[0]
         self._database.execute(
             "insert into events select ?1, coalesce(max(position) + 1, 0), ?2 from events where run = ?1",
-            (self._open_runs[run], _closed(events)),
+            (self._open_runs[run], dumps(events)),
         )
 
 
@@ -217,14 +216,6 @@ def shared(root: str | None = None) -> Store:
 _STORES_KEPT = 4
 _stores: dict[tuple[int, str], Store] = {}
 _stores_lock = threading.Lock()
-
-
-def _closed(events: Sequence[Event]) -> bytes:
-    try:
-        blob = pickle.dumps(events, 5)
-    except Exception:  # noqa: BLE001 (a key or NamedTuple of the notebook's own; cloudpickle takes it by value)
-        blob = b"__main__"
-    return cloudpickle.dumps(events, 5) if b"__main__" in blob else blob
 
 
 def _honest(status: str, process: int, start: float) -> str:

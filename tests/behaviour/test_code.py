@@ -1,0 +1,192 @@
+"""What runs is what was keyed: a project's modules as they are in the kernel, reloaded, edited or changed by hand."""
+
+import importlib
+import os
+import sys
+import time
+
+import pytest
+
+import fanlab
+from fanlab import step
+
+helpers = None  # the module of a test's project
+
+HELPERS = """\
+SCALE = 2
+
+class Model:
+    def __init__(self, x):
+        self.x = x
+
+    def double(self):
+        return self.x * SCALE
+
+class Refused(Exception):
+    pass
+
+def clean(x):
+    return x * SCALE
+
+def refuse(x):
+    raise Refused(x)
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A module of the project, imported; and a way to write it anew, with a time that nobody can overlook."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    path = tmp_path / "helpers.py"
+    path.write_text(HELPERS)
+    module = importlib.import_module("helpers")
+    later = iter(range(10, 100, 10))
+
+    def write(old, new):
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        at = time.time() + next(later)
+        os.utime(path, (at, at))
+
+    globals()["helpers"] = module
+    yield write
+    sys.modules.pop("helpers", None)
+
+
+def values(pipe, function, *args):
+    """What a step made of a function returns for each of some arguments."""
+    worked = step(function)
+
+    @pipe
+    def run():
+        return worked.map(list(args))
+
+    return run().load()
+
+
+def test_a_global_of_a_module_that_was_changed_here_counts_there(pipe, project):
+    def through_module(x):
+        return helpers.clean(x)
+
+    clean = helpers.clean
+
+    def by_name(x):
+        return clean(x) + helpers.SCALE
+
+    assert values(pipe, through_module, 1, 2) == [2, 4]
+    helpers.SCALE = 5
+    assert values(pipe, through_module, 1, 2) == [5, 10]
+    assert values(pipe, by_name, 1, 2) == [10, 15]
+
+
+def test_it_counts_for_an_import_inside_the_step(pipe, project):
+    def inside(x):
+        import helpers
+        from helpers import clean
+
+        return clean(x) + helpers.SCALE
+
+    assert values(pipe, inside, 1) == [4]
+    helpers.SCALE = 5
+    assert values(pipe, inside, 1) == [10]
+
+
+def test_a_module_that_was_edited_and_reloaded_runs_as_it_is_now(pipe, project):
+    def through_module(x):
+        return helpers.clean(x)
+
+    assert values(pipe, through_module, 1) == [2]
+    project("return x * SCALE\n\ndef refuse", "return x + 100\n\ndef refuse")
+    importlib.reload(helpers)
+    assert values(pipe, through_module, 1) == [101]
+
+
+def test_a_module_that_was_edited_and_not_reloaded_stops_the_run(pipe, project):
+    def through_module(x):
+        return helpers.clean(x)
+
+    assert values(pipe, through_module, 1) == [2]
+    project("return x * SCALE\n\ndef refuse", "return x + 100\n\ndef refuse")
+    with pytest.raises(fanlab.NotReloaded) as caught:
+        values(pipe, through_module, 1)
+    error = caught.value
+    assert error.what == (
+        "step 'through_module' would run code that its file does not have any more: helpers.clean (helpers.py, line 13)"
+    )
+    assert error.do == "reload the module and run its import again, or use `%autoreload 2`"
+    importlib.reload(helpers)
+    assert values(pipe, through_module, 1) == [101]
+
+
+def test_an_edit_elsewhere_in_a_module_does_not_stop_it(pipe, project):
+    def through_module(x):
+        return helpers.clean(x)
+
+    project("SCALE = 2", "# a comment\n\n\nSCALE = 2")
+    project("raise Refused(x)", "raise Refused(x, 1)")
+    assert values(pipe, through_module, 1) == [2]
+
+
+def test_an_old_function_of_a_reloaded_module_stops_the_run(pipe, project):
+    clean = helpers.clean
+
+    def by_name(x):
+        return clean(x)
+
+    project("return x * SCALE\n\ndef refuse", "return x + 100\n\ndef refuse")
+    importlib.reload(helpers)
+    with pytest.raises(fanlab.NotReloaded, match="run its import again"):
+        values(pipe, by_name, 1)
+
+
+def test_a_module_that_only_the_step_imports_is_read_anew_after_an_edit(pipe, project, tmp_path):
+    (tmp_path / "lonely.py").write_text("def f(x):\n    return x + 1\n")
+
+    def inside(x):
+        from lonely import f
+
+        return f(x)
+
+    try:
+        before = values(pipe, inside, 1)
+        sys.modules.pop("lonely", None)
+        (tmp_path / "lonely.py").write_text("def f(x):\n    return x + 1000\n")
+        os.utime(tmp_path / "lonely.py", (time.time() + 5,) * 2)
+        assert (before, values(pipe, inside, 1)) == ([2], [1001])
+    finally:
+        sys.modules.pop("lonely", None)
+
+
+def test_instances_of_a_modules_class_are_of_that_class_on_both_sides(pipe, project):
+    def grow(model):
+        assert isinstance(model, helpers.Model)
+        return helpers.Model(model.double())
+
+    (found,) = values(pipe, grow, helpers.Model(3))
+    assert type(found) is helpers.Model
+    assert found.x == 6
+
+
+def test_an_exception_of_a_modules_class_is_of_that_class_here(pipe, project):
+    def refuse(x):
+        helpers.refuse(x)
+
+    with pytest.raises(fanlab.PipelineError) as caught:
+        values(pipe, refuse, 1)
+    assert type(caught.value.__cause__) is helpers.Refused
+
+
+def test_a_module_that_cannot_be_sent_goes_by_name(pipe, project, tmp_path):
+    source = "import threading\nLOCK = threading.Lock()\ndef f(x):\n    with LOCK:\n        return x + 1\n"
+    (tmp_path / "locked.py").write_text(source)
+    locked = importlib.import_module("locked")
+
+    def through(x):
+        return locked.f(x)
+
+    try:
+        assert values(pipe, through, 1) == [2]
+    finally:
+        del sys.modules["locked"]
