@@ -161,6 +161,8 @@ def _reduce_class(thing: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     if key.unkeyable is not None:
         return reduced
     name = (str(module_of(thing)), thing.__qualname__, key.digest)
+    if _living(name) is not thing:  # defined inside a function: nobody finds it by its name
+        _classes[name] = thing
     # cloudpickle's own mark of a class means this object, whatever has become of it since
     args = tuple(None if isinstance(part, str) and _MARK.fullmatch(part) else part for part in args)
     return _class, (name, make, args), (fill, state), None, None, _fill_class

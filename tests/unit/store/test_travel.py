@@ -3,6 +3,7 @@
 import copy
 import datetime as dt
 import decimal
+import enum
 import importlib
 import linecache
 import pickle
@@ -205,3 +206,10 @@ def test_code_has_the_same_key_where_its_source_is_not(name):
     pickled = travel.by_value(value).hex()
     done = subprocess.run([sys.executable, "-c", ELSEWHERE], input=pickled, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == hash_value(value), done.stderr
+
+
+def test_a_class_inside_a_function_comes_back_as_itself():
+    class Kind(enum.Enum):
+        RED = 1
+
+    assert pickle.loads(dumps([Kind.RED]))[0] is Kind.RED
