@@ -23,13 +23,13 @@ from typing import Any
 
 from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased, RunHeader
 from ..core.events import Finished
+from ..store.travel import dumps
 from . import cargo
 from .base import Message
 from .loky import Loky
 from .sender import Line
 from .slots import slots
 from .surroundings import moved
-from .travel import dumps
 from .versions import machine, no_delay, versions
 from .wire import Ask, Claim, Granted, Hello, Order, Post, Ran, Returned
 

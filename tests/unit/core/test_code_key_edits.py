@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ NOTEBOOK = '''\
 import enum
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -186,6 +186,12 @@ def work(path, alpha=0.5, *, beta=1):
     return total + gadget.turn(even(4)) + shown(1) + Colour.RED.value + np.mean(grid) + alpha * beta
 '''
 GADGET = '__version__ = "1.0"\n\n\ndef turn(x):\n    return x\n'
+FILES = {
+    "helpers.py": HELPERS,
+    "deeper.py": DEEPER,
+    "notebook.py": NOTEBOOK,
+    "lib/site-packages/gadget.py": GADGET,
+}
 
 
 @dataclass
@@ -196,8 +202,8 @@ class Project:
     files: dict = field(default_factory=dict)
     cells: int = 0
 
-    def load(self):
-        """Run the notebook anew, with the modules as they are now; its namespace."""
+    def write(self):
+        """Put the files where they belong, and forget the modules that were loaded from them."""
         for name in ("helpers", "deeper", "gadget"):
             sys.modules.pop(name, None)
         for name, text in self.files.items():
@@ -205,6 +211,10 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         importlib.invalidate_caches()
+
+    def load(self):
+        """Run the notebook anew, with the modules as they are now; its namespace."""
+        self.write()
         self.cells += 1
         name = f"<ipython-input-{self.cells}-{id(self)}>"
         text = self.files["notebook.py"]
@@ -225,15 +235,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield Project(
-        tmp_path,
-        {
-            "helpers.py": HELPERS,
-            "deeper.py": DEEPER,
-            "notebook.py": NOTEBOOK,
-            "lib/site-packages/gadget.py": GADGET,
-        },
-    )
+    yield Project(tmp_path, dict(FILES))
     for name in {"helpers", "deeper", "gadget"} & set(sys.modules):
         del sys.modules[name]
 
@@ -347,11 +349,7 @@ def parts(before, now):
 
 def edited(project, edit):
     assert edit.old in project.files[edit.file], "the edit finds nothing to replace"
-    return Project(
-        project.folder,
-        {**project.files, edit.file: project.files[edit.file].replace(edit.old, edit.new)},
-        project.cells,
-    )
+    return replace(project, files={**project.files, edit.file: project.files[edit.file].replace(edit.old, edit.new)})
 
 
 @pytest.mark.parametrize("edit", SAME, ids=lambda edit: edit.what)
