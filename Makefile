@@ -13,14 +13,12 @@ demo: ## run the quickstart notebook without a browser; its page is demo-output/
 	@scripts/environment.sh demo
 	.venv/bin/python scripts/demo.py
 
-test: ## run all tests, then compare the notebooks' outputs with a cold and a warm store
+test: ## run all tests; they compare the notebooks' outputs with a cold and a warm store
 	@scripts/environment.sh dev
 	$(RUN) pytest -n auto -m "not kernel and not browser and not cluster" fanlab tests
 	$(RUN) pytest -m cluster tests
 	$(RUN) pytest -m kernel tests
 	$(RUN) pytest -m browser tests/browser
-	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
-	$(RUN) pytest --nbval notebooks && $(RUN) pytest --nbval notebooks
 
 lint: ## check style, types and the import rule
 	@scripts/environment.sh lint

@@ -35,6 +35,8 @@ def is_own(file: str) -> bool:
     """Whether a file is the user's own code, and not fanlab's, an installed package's or Python's."""
     if file.startswith("<"):  # <frozen ...>, <string>; but cells of a terminal's IPython are <ipython-input-...>
         return file.startswith("<ipython")
+    if file.endswith((".pyx", ".pxd", ".pxi")):  # compiled code names its source without saying where it is
+        return False
     return not file.startswith((PACKAGE, _PYTHON)) and "site-packages" not in file
 
 

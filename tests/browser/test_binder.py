@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SECONDS, Server
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT / "scripts"), str(Path(__file__).parent)]
 from binder_pins import base_versions, make_base  # noqa: E402
+from conftest import SECONDS, Server  # noqa: E402
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 BADGE = "lab/tree/notebooks/quickstart.ipynb"
@@ -48,7 +48,8 @@ def server(image, tmp_path_factory):
     """Started as the image starts it, with the ports and rights that a test has."""
     project, python = image
     command = ["notebook", "--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0",
-               "--IdentityProvider.token=", f"--ServerApp.root_dir={project}", "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+               "--IdentityProvider.token=", f"--ServerApp.root_dir={project}", "--LabApp.expose_app_in_browser=True",
+               "--JupyterNotebookApp.expose_app_in_browser=True"]  # fmt: skip
     path = f"{python.parent}:{os.environ['PATH']}"
     started = Server(tmp_path_factory.mktemp("server"), command, python, {"PATH": path})
     yield started
@@ -65,13 +66,35 @@ def test_the_base_images_packages_stay_as_they_are(image):
         assert found[name] == base.get(name, base.get(name.replace("-", "_")))
 
 
-def test_the_badge_opens_the_quickstart_and_its_first_pipeline_runs_live(server, browser):
+@pytest.fixture
+def opened(server, browser):
+    """Open a path of the server, and wait for the quickstart's kernel."""
     page = browser.new_page(viewport={"width": 1180, "height": 860})
     page.set_default_timeout(3 * SECONDS * 1000)
-    page.goto(f"{server.url}/{BADGE}")
-    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path === 'notebooks/quickstart.ipynb'")
-    page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'")
-    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def opened(path):
+        page.goto(f"{server.url}/{path}")
+        page.wait_for_function(
+            "window.jupyterapp?.shell?.currentWidget?.context?.path === 'notebooks/quickstart.ipynb'"
+        )
+        page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'")
+        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        return page
+
+    yield opened
+    page.close()
+
+
+def test_the_badge_opens_the_quickstart_and_its_first_pipeline_runs_live(opened):
+    page = opened(BADGE)
     page.wait_for_selector(".fanlab .fl-node")
     page.wait_for_function("document.body.innerText.includes('12 of 12 completed')")
-    page.close()
+
+
+def test_notebook_7_shows_the_same(opened):
+    page = opened("notebooks/notebooks/quickstart.ipynb")
+    page.wait_for_function("document.body.innerText.includes('12 of 12 completed')")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /\\[\\d+\\]/.test(e.innerText))"
+    )
+    assert page.locator("img[src^='data:image/svg+xml']").count() >= 2

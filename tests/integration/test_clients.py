@@ -2,8 +2,12 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -76,6 +80,42 @@ def test_a_page_of_nbconvert_has_the_record_and_needs_no_kernel(notebook):
     assert "2 of 2 completed" in cell
     assert "vnd.jupyter.widget-view" not in cell
     assert not re.search(r"<script|<style", cell)
+
+
+def test_voila_shows_the_record_and_the_value_without_the_code(notebook):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    path = Path(sys.executable).parent
+    with (notebook.parent / "log").open("w") as log:
+        server = subprocess.Popen(
+            [path / "voila", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", notebook.name],
+            cwd=notebook.parent,
+            env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        page = fetched(f"http://127.0.0.1:{port}/", server)
+    finally:
+        server.terminate()
+        server.wait(30)
+    assert "2 of 2 completed" in page
+    assert "1.0" in page
+    assert "inverse.map" not in page
+
+
+def fetched(url, server, seconds=90):
+    """A page, when its server is up."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            return opener.open(url, timeout=seconds).read().decode()
+        except urllib.error.URLError:
+            assert server.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.1)
 
 
 def test_a_terminals_console_shows_the_record_as_text(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from fanlab.core.spec import Step
 from fanlab.core.trace import trace
-from fanlab.place import Place, file_label, here, shell
+from fanlab.place import Place, file_label, here, is_own, shell
 
 
 def test_a_place_is_a_file_and_a_line():
@@ -64,3 +64,7 @@ def test_where_ipython_is_not_imported_there_is_no_shell(monkeypatch):
 def test_two_places_of_one_line_are_equal():
     assert Place("sweep.py", 2) == Place("sweep.py", 2)
     assert hash(Place("sweep.py", 2)) == hash(Place("sweep.py", 2))
+
+
+def test_a_line_of_compiled_code_is_not_the_users_own():
+    assert not is_own("pandas/_libs/parsers.pyx")
