@@ -1,5 +1,6 @@
 """A real JupyterLab and a real Chromium: notebooks are opened, run and looked at as a person does."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -271,3 +272,18 @@ def open_notebook(request, browser):
     for page in pages:
         page.evaluate("window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.().then(() => 1)")
         page.close()
+
+
+@pytest.fixture(scope="session")
+def base_python():
+    """The Python of an environment as Binder makes it: its image's versions, then ours. It is kept in .venv-base."""
+    spec = importlib.util.spec_from_file_location("binder_pins", ROOT / "scripts" / "binder_pins.py")
+    pins = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pins)
+    folder, wanted = ROOT / ".venv-base", (ROOT / "binder" / "requirements.txt").read_text()
+    stamp = folder / "made-of.txt"
+    if not stamp.exists() or stamp.read_text() != f"{folder}\n{wanted}":
+        shutil.rmtree(folder, ignore_errors=True)
+        pins.install(pins.make_base(folder), "-r", "binder/requirements.txt")
+        stamp.write_text(f"{folder}\n{wanted}")
+    return folder / "bin" / "python"

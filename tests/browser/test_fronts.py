@@ -1,15 +1,11 @@
 """The live view in other front ends: Notebook 7, Voilà, and the versions that Binder's base image has."""
 
-import importlib.util
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).parents[2]
 
 APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
        "--ServerApp.root_dir={root}"]  # fmt: skip
@@ -106,21 +102,6 @@ def test_voila_shows_the_live_view_of_a_run_that_a_button_starts(serve, browser,
     assert "30 of 30 completed" in page.inner_text("body")
     page.wait_for_selector(".fanlab", state="detached")
     page.close()
-
-
-@pytest.fixture(scope="session")
-def base_python():
-    """The Python of an environment as Binder makes it: its image's versions, then ours. It is kept in .venv-base."""
-    spec = importlib.util.spec_from_file_location("binder_pins", ROOT / "scripts" / "binder_pins.py")
-    pins = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pins)
-    folder, wanted = ROOT / ".venv-base", (ROOT / "binder" / "requirements.txt").read_text()
-    stamp = folder / "made-of.txt"
-    if not stamp.exists() or stamp.read_text() != f"{folder}\n{wanted}":
-        shutil.rmtree(folder, ignore_errors=True)
-        pins.install(pins.make_base(folder), "-r", "binder/requirements.txt")
-        stamp.write_text(f"{folder}\n{wanted}")
-    return folder / "bin" / "python"
 
 
 @pytest.mark.timeout(600)  # the environment is made once, which takes a minute

@@ -1,5 +1,6 @@
 """Nothing that people can use is undocumented: public names, errors, options of magics and of the program."""
 
+import doctest
 import importlib.util
 import inspect
 import re
@@ -100,6 +101,13 @@ def test_python_in_a_page_is_python(path):
     for found in FENCE.findall(path.read_text(encoding="utf-8")):
         cell = re.sub(r"^%.*\n", "", found, flags=re.MULTILINE)
         compile(InteractiveShell.instance().transform_cell(cell), str(path), "exec")
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if ">>>" in path.read_text()], ids=lambda path: path.stem)
+def test_examples_in_a_page_give_what_it_says(path):
+    result = doctest.testfile(str(path), module_relative=False)
+    assert result.attempted > 10
+    assert result.failed == 0
 
 
 def test_every_layer_is_named_where_the_house_is_described():
