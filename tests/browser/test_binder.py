@@ -13,6 +13,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # the environment 
 APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
        "--LabApp.expose_app_in_browser=True"]  # fmt: skip
 
+# Run what stands above the cell, then the cell, and have it in sight.
+FIRST_PIPELINE = """() => {
+    const notebook = jupyterapp.shell.currentWidget.content;
+    const place = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.startsWith("%%pipeline"));
+    notebook.activeCellIndex = place;
+    jupyterapp.commands.execute("notebook:run-all-above");
+    jupyterapp.commands.execute("notebook:run-cell");
+    notebook.scrollToItem(place);
+}"""
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -53,7 +63,7 @@ def test_the_badge_opens_the_quickstart_and_its_first_pipeline_runs_live(
     page.goto(f"{server.url}/{path}")
     page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path === 'notebooks/quickstart.ipynb'")
     page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'")
-    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.evaluate(FIRST_PIPELINE)
     page.wait_for_selector(".fanlab .fl-node")
     page.wait_for_function("document.body.innerText.includes('12 of 12 completed')")
     page.close()
