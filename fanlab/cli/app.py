@@ -156,32 +156,6 @@ def results(
 
 
 @app.command()
-def why(
-    name: RunName,
-    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="a step or a branch; else all of them")] = None,
-) -> None:
-    """Say why steps and branches ran, or where their values came from."""
-    found = _find(name)
-    if step is not None:
-        tables.say(found.why(step))
-    else:
-        tables.frame_table(found.profile[["status", "reason"]])
-
-
-@app.command()
-def diff(
-    name: RunName,
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="the run that it is compared with")],
-) -> None:
-    """Show the branches of two runs whose arguments, outputs, status or code differ."""
-    frame = _find(name).diff(_find(other))
-    if frame.empty:
-        tables.say("the runs do not differ")
-    else:
-        tables.frame_table(frame)
-
-
-@app.command()
 def doctor() -> None:
     """Check that everything fanlab needs is there and works."""
     from ..doctor import examine
