@@ -114,7 +114,9 @@ class StepContext:
     @property
     def step_run(self) -> StepRun:
         """The running step's own StepRun."""
-        return self.pipeline_run.steps[self.step_name]
+        found = self.pipeline_run[self.step_name]
+        assert isinstance(found, StepRun)  # the name of one branch
+        return found
 
     @property
     def step_name(self) -> str:

@@ -105,6 +105,12 @@ class Run:
         steps = self.steps
         if name in steps:
             return steps[name]
+        inner = next(
+            (n.inner for n in self._record.nodes.values() if n.inner and name.startswith(f"{n.info.name}[")), None
+        )
+        for branch in inner.branches() if inner is not None else ():
+            if inner is not None and inner.name(branch) == name:  # a call of a reduce, which is no row of its own
+                return StepRun(self, inner, branch)
         raise NotFound(
             f"run '{self.name}' has no step '{name}'",
             do=near(name, [*self._record.nodes, *steps]) or f"its steps are {listed(self._record.nodes)}",

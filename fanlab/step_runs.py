@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .core.expand import Items, Shape
 from .core.record import NodeRecord
 from .core.seal import Packed, Ref, Stored
 from .errors import NotAvailable, listed
@@ -176,18 +177,32 @@ class StepRun:
         return getattr(self._node, name)[self._number] if self._node.shape is not None else 0
 
     def _arguments(self) -> dict[str, Any]:
+        node = self._node
+        if node.shape is not None and node.shape.tree is not None:
+            operands = node.shape.tree.operands(self._number) if node.shape.tree.calls else ()
+            value = node.arguments[0].value
+            return {
+                f"args[{i}]": self._run._values.operand(node, value, *operand) for i, operand in enumerate(operands)
+            }
         found: dict[str, Any] = {}
         mapped = 0
-        for argument in self._node.arguments:
+        for argument in node.arguments:
             value = argument.value
             if argument.mapped:
                 position, mapped = mapped, mapped + 1
-                if self._node.shape is None:
+                if node.shape is None:
                     continue
-                item = self._node.shape.item(position, self._number)
-                value = Ref(value.node, item, value.output) if isinstance(value, Ref) else value.values[item]
-            found[argument.name] = value
+                value = _item(value, node.shape, position, self._number)
+            found[argument.name] = value.values if isinstance(value, Items) else value
         return found
+
+
+def _item(value: Any, shape: Shape, position: int, branch: int) -> Any:
+    """What one branch takes of a mapped argument."""
+    if not isinstance(value, Ref):
+        return value.values[shape.item(position, branch)]
+    found = [Ref(value.node, source, value.output) for source in shape.sources(position, branch)]
+    return found if value.kind == "groups" else found[0]
 
 
 def moment(seconds: float) -> dt.datetime | None:

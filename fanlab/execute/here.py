@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.batch import Batch, RunHeader
 from ..core.context import RUNNING, Running
-from ..core.spec import RECORDER, Step
+from ..core.spec import RECORDER, Argument, Step
 from ..errors import NotAvailable
 from ..place import shell
 
@@ -48,7 +48,8 @@ def _arguments(found: StepRun) -> tuple[list[Any], dict[str, Any]]:
     inputs = found.inputs
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for argument in found._node.arguments:
+    reduces = found._node.shape is not None and found._node.shape.tree is not None
+    for argument in (Argument("args[0]", None), Argument("args[1]", None)) if reduces else found._node.arguments:
         if argument.name not in inputs:
             raise NotAvailable(
                 f"'{found.name}' cannot be called: what its argument '{argument.name}' comes from has no value",

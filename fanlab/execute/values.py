@@ -84,12 +84,12 @@ class Values:
         taken = [node.shape.tree.operands(call) for call in range(start, stop)]
         value = node.arguments[0].value
         return tuple(
-            Column("sealed", tuple(self._operand(node, value, *pair[side]) for pair in taken)) for side in (0, 1)
+            Column("sealed", tuple(self.operand(node, value, *pair[side]) for pair in taken)) for side in (0, 1)
         )
 
     def only(self, node: NodeRecord) -> bytes:
         """The value of a reduce of one item, as the output of its node."""
-        sealed = self._operand(node, node.arguments[0].value, True, 0)
+        sealed = self.operand(node, node.arguments[0].value, True, 0)
         names = node.info.outputs
         if isinstance(sealed, Packed):
             outputs = unpack(sealed.outputs)
@@ -108,7 +108,8 @@ class Values:
             )
         return pack({n: self._artifacts.put(v, f"of '{node.info.name}'") for n, v in zip(names, value, strict=True)})
 
-    def _operand(self, node: NodeRecord, value: Any, is_item: bool, number: int) -> Any:
+    def operand(self, node: NodeRecord, value: Any, is_item: bool, number: int) -> Any:
+        """What a call of a reduce takes: one of the items, or what another call gave. Raises CannotSend."""
         if not is_item:
             return Packed(node.outputs[number] or b"", None)
         if isinstance(value, Ref):

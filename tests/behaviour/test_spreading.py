@@ -385,3 +385,49 @@ def test_resume_takes_over_items_groups_and_pairs(pipe, failed):
         "ran-b": "..",
         "ran-c": ".",
     }
+
+
+def test_a_call_of_a_reduce_is_found_by_its_name_with_its_inputs_and_can_be_debugged(pipe, failed):
+    @pipe
+    def sweep():
+        return add.reduce([1, 2, "x", 4, 5])
+
+    run = failed(sweep).run
+
+    assert [run[f"add[{place}]"].status for place in ("0,0", "0,1", "1,0", "2,0")] == [
+        "completed",
+        "failed",
+        "skipped",
+        "skipped",
+    ]
+    assert list(run["add[0,1]"].inputs.values()) == ["x", 4]
+    assert run["add[0,0]"].load() == 3
+    with pytest.raises(TypeError):
+        run["add[0,1]"].debug()
+
+
+def test_branches_of_items_and_groups_tell_their_inputs(pipe):
+    @pipe
+    def sweep():
+        ones = upper.map(words.map(["a b", "a"]).flatten())
+        gather.map(ones.group_by("word"))
+        add.reduce(ones)
+
+    run = sweep()
+
+    assert run["upper[0,1]"].inputs == {"word": "b"}
+    assert run["gather[a]"].inputs == {"xs": ["A", "A"]}
+    assert run["add"].inputs == {"items": ["A", "B", "A"]}
+    assert run["gather[a]"].debug() == ["A", "A"]
+
+
+def test_a_running_call_of_a_reduce_finds_its_own_step_run(pipe):
+    @step
+    def join(a, b):
+        return f"{a}{b}{get_step_context().step_run.name}"
+
+    @pipe
+    def sweep():
+        return join.reduce([1, 2])
+
+    assert sweep().load() == "12join[0,0]"
