@@ -1,16 +1,19 @@
 """What the pytest plugin gives to tests of pipelines, and that it stays out of the way of all others."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 
-import fanlab
 from fanlab import pipeline, step
 from fanlab.client import Client
+from fanlab.show.html import record_html
+from fanlab.testing import _LEFT_OUT, pytest_configure
 
 pytest_plugins = ["pytester"]
 seen = []
@@ -131,6 +134,33 @@ def test_a_project_that_does_not_use_it_is_not_disturbed(pytester, without):
     pytester.runpytest_subprocess("-p", "no:cacheprovider", without).assert_outcomes(passed=1)
 
 
-def test_the_plugin_can_be_switched_off():
-    assert fanlab  # and the fixtures of this file come from the entry point, which pytest has loaded
-    assert "fanlab.testing" in sys.modules
+@pytest.mark.parametrize(
+    ("nbval", "dist", "found"), [(True, "load", "loadfile"), (True, "loadscope", "loadscope"), (False, "load", "load")]
+)
+def test_cells_of_a_notebook_stay_in_one_process_where_tests_are_shared_out(nbval, dist, found):
+    config = SimpleNamespace(option=SimpleNamespace(nbval=nbval, dist=dist))
+    pytest_configure(config)
+    assert config.option.dist == found
+
+
+def test_where_nothing_is_shared_out_nothing_is_set():
+    config = SimpleNamespace(option=SimpleNamespace(nbval=True))
+    pytest_configure(config)
+    assert not hasattr(config.option, "dist")
+
+
+def test_only_the_picture_and_the_number_of_a_cell_are_left_out_of_a_comparison():
+    @pipeline(backend="sequential")
+    def sweep():
+        return note(1)
+
+    def compared(text):
+        for pattern, replacement in _LEFT_OUT.items():
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    record = sweep()._record
+    assert compared(record_html(record, draw=True)) == record_html(record)
+    assert compared("Cell In[12], line 3, in fit") == compared("Cell In[3], line 3, in fit")
+    assert compared("Cell In[12], line 3, in fit") != compared("Cell In[12], line 4, in fit")
+    assert compared('<img alt="mine" src="data:image/svg+xml;base64,AAAA">').endswith('AAAA">')

@@ -276,6 +276,21 @@ def test_the_html_shows_what_a_user_wrote_as_text(text):
     assert f"ValueError: {text}" in "".join(shown.text)
 
 
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred\x1b[0m", "\x1b]8;;http://x\x07link", "\x00\x07\x08", "\ud800", "אב\u202eגד", "x" * 10**7]
+)
+def test_control_characters_and_very_long_texts_do_not_reach_the_record(text):
+    @step(name=text)
+    def user(given):
+        raise ValueError(text)
+
+    found = record(lambda: user.map({text: text}))
+    for shown in bundle(found).values():
+        assert len(shown) < 20_000
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", shown)
+        shown.encode()
+
+
 def test_the_html_shows_the_name_of_a_pipeline_as_text():
     @pipeline(name="<b>bold</b>", backend="sequential")
     def named():
