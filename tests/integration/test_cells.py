@@ -78,7 +78,7 @@ def test_debug_goes_to_the_line_of_the_step(notebook):
 def test_a_rerun_takes_over_the_rest(notebook):
     notebook.run("%%pipeline r -j 2\nsq.map([1, 2, 3])")
     statuses = notebook.run("again = r.last_run.rerun(r.last_run.results.query('y == 4'))")
-    assert statuses[-1]["data"]["text/plain"] == "r: completed\n  sq  3 of 3 completed"
+    assert statuses[-1]["data"]["text/plain"] == "r: completed\n  ✓ sq  3 of 3 completed"
     assert notebook.value("again.profile['attempts'].tolist()") == "[1, 1, 1]"
 
 

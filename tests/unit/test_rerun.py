@@ -76,6 +76,15 @@ def test_the_rest_is_taken_over(run):
     }  # fmt: skip
 
 
+def test_what_is_chosen_runs_whatever_the_store_has_of_it():
+    @pipeline(backend="sequential")
+    def cached():
+        return total(twice.map(base.map([1, 2, 3])))
+
+    run = cached()
+    assert "twice[1]" in ran(run.rerun("twice[1]"))
+
+
 def test_the_run_itself_stays_as_it_was(run):
     before = run.results
     again = run.rerun("base")
