@@ -4,7 +4,7 @@ export PYTHON
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs binder-pins picture lab notebook bench bench-view bench-peers clean
+.PHONY: help demo test lint docs binder-pins picture lab notebook bench bench-view bench-peers bench-clusters bench-scale soak clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -54,12 +54,24 @@ bench-peers: ## measure the same work in other tools, each in an environment of 
 	.venv/bin/python benchmarks/peers/run.py
 	.venv/bin/python scripts/readme.py
 
+bench-clusters: ## measure fanlab on local Dask and Ray clusters against the engines' own ways
+	@scripts/environment.sh dev
+	.venv/bin/python benchmarks/clusters.py
+
+bench-scale: ## measure how many branches one machine can do, and what each of them costs
+	@scripts/environment.sh dev
+	.venv/bin/python benchmarks/scale.py
+
+soak: ## run mixed work with random faults on a local Dask cluster for 15 minutes; nothing may grow
+	@scripts/environment.sh dev
+	.venv/bin/python benchmarks/soak.py --minutes 15
+
 lab: ## open the quickstart notebook in JupyterLab
 	@scripts/environment.sh lab
 	$(RUN) jupyterlab notebooks/quickstart.ipynb
 
 notebook: ## run the notebooks again and save their outputs
-	@scripts/environment.sh demo
+	@scripts/environment.sh dev
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export FANLAB_STORE="$$store" && \
 	$(RUN) nbconvert --log-level=WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 	    --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb

@@ -96,6 +96,7 @@ def dask():
 def ray():
     """A Ray of two processors."""
     ray = pytest.importorskip("ray", reason="needs fanlab[ray]")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a machine that is busy with other tests
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield ray
     ray.shutdown()

@@ -110,7 +110,7 @@ def connect(address: str | None, jobs: Callable[[], int], client: Client | None 
 def _local(jobs: int) -> Dask:
     need_guard()
     cluster = LocalCluster(
-        n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.ERROR
+        n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.CRITICAL
     )
     client = Client(cluster, set_as_default=False)
     return Dask(client, (client, cluster))

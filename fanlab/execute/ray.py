@@ -58,7 +58,7 @@ class Ray:
     def _muster(self) -> None:
         """Raises NotAvailable where a node's versions differ from the kernel's; Ray compares Python's and its own."""
         look = ray.remote(num_cpus=0)(_versions)
-        nodes = [node for node in ray.nodes() if node["Alive"]]
+        nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in _mustered]
         asked = [
             look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=True)).remote()
             for node in nodes
@@ -70,6 +70,10 @@ class Ray:
                 faults[str(node["NodeManagerAddress"])] = fault
         if faults:
             raise unfit(faults)
+        _mustered.update(node["NodeID"] for node in nodes)
+
+
+_mustered: set[str] = set()  # nodes that have been looked at: their ids are unique
 
 
 def connect(address: str | None, jobs: Callable[[], int]) -> Ray:

@@ -367,6 +367,10 @@ def test_an_address_without_a_scheduler_is_told(monkeypatch):
 )
 def test_workers_of_other_versions_are_told_when_a_run_begins(engine, monkeypatch, kernel, fault):
     own = versions.versions()
+    if engine == "ray":
+        from fanlab.execute import ray
+
+        monkeypatch.setattr(ray, "_mustered", set())
     monkeypatch.setattr(versions, "versions", lambda: own._replace(**kernel))
     with pytest.raises(fanlab.NotAvailable) as caught:
         squares.with_options(backend=engine)()
