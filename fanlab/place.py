@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 _PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_OF_A_KERNEL = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -45,6 +47,8 @@ def file_label(file: str) -> str:
     cell = _cell_label(file)
     if cell:
         return cell
+    if _OF_A_KERNEL.search(file):  # of another process, whose numbers are not known here
+        return "a notebook's cell"
     try:
         relative = os.path.relpath(file)
     except (ValueError, OSError):  # another drive, or a working directory that is gone

@@ -226,7 +226,9 @@ class Run:
 
         from .show.html import bundle
 
-        if self._shown is None or self._shown != this_cell():
+        if getattr(shell(), "kernel", None) is None:  # a terminal: nobody sees a picture
+            display({"text/plain": record_text(self._record)}, raw=True)
+        elif self._shown is None or self._shown != this_cell():
             display(bundle(self._record), raw=True)
 
     def _table(self, record: Record, node: str) -> pd.DataFrame:

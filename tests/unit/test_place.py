@@ -46,6 +46,10 @@ def test_a_file_is_called_by_its_path_from_the_working_directory_or_its_name(tmp
     assert file_label(os.path.abspath(folder.joinpath(*path))) == label
 
 
+def test_a_cell_of_another_kernel_has_no_number_that_is_known_here():
+    assert file_label("/tmp/ipykernel_4711/1234567890.py") == "a notebook's cell"
+
+
 def test_a_file_keeps_its_path_where_the_working_directory_is_gone(tmp_path, monkeypatch):
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -354,6 +354,14 @@ def test_a_shown_run_is_its_record(run):
     assert repr(run("%fanlab show sweep")) == "sweep: completed\n  ✓ inv  2 of 2 completed"
 
 
+def test_a_shown_run_is_not_drawn_where_there_is_no_page(run, monkeypatch, capsys):
+    run("%%pipeline sweep\nx = inv.map([1, 2])")
+    monkeypatch.setattr("fanlab.show.svg.graph_svg", lambda record: pytest.fail("it was drawn"))
+    capsys.readouterr()
+    run("sweep.last_run")
+    assert capsys.readouterr().out.endswith("sweep: completed\n  ✓ inv  2 of 2 completed\n")
+
+
 def test_show_without_a_name_says_what_to_do(told):
     assert told("%fanlab show") == "UsageError: %fanlab show takes a run's name: %fanlab runs lists them"
 
