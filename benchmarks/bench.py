@@ -16,13 +16,15 @@ from pathlib import Path
 import faults
 import memory
 import overhead
+import recall
 from plot import bars, table
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = {
     function.__name__: function
     for function in (
-        overhead.no_ops, overhead.few, overhead.cpu, overhead.first_branch, overhead.imports,
+        overhead.no_ops, recall.first_and_second, recall.plan, overhead.few, overhead.cpu, overhead.first_branch,
+        overhead.imports,
         memory.to_many, memory.into_one, faults.death, faults.timeout, faults.interrupt,
         overhead.hundred_thousand, overhead.schedule_alone,
     )

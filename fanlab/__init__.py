@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Unhashable,
         WorkerDied,
     )
+    from .plans import Plan
     from .runs import Run
     from .step_runs import Artifact, StepRun
     from .store.hashes import register_hash
@@ -42,6 +43,7 @@ _HOMES = {
         "NotFound", "NotReloaded", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout",
         "StoreError", "Unhashable", "WorkerDied",
     ),
+    "plans": ("Plan",),
     "runs": ("Run",),
     "step_runs": ("Artifact", "StepRun"),
     "store.hashes": ("register_hash",),
@@ -64,6 +66,7 @@ __all__ = [
     "Output",
     "Pipeline",
     "PipelineError",
+    "Plan",
     "Run",
     "Step",
     "StepCallError",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, overload
 
 from .calling import Call, Order
 from .core.spec import RECORDER, RESERVED, Options, Step
 from .core.stand_in import standing_in
 from .errors import StepCallError, StepDefinitionError, listed, near
-from .execute.backends import choose
+from .execute.backends import choose, workers
+from .execute.base import Deliver, Executor
 from .failing import raise_failure
 from .place import Place, shell
+from .plans import Plan, plan
 from .runs import Run, this_cell
 
 ON_FAILURE = ("continue", "stop")
@@ -36,6 +40,7 @@ def step(
     retry_on: RetryOn = ...,
     timeout: float | None = ...,
     enable_cache: bool | None = ...,
+    expires_after: float | dt.timedelta | None = ...,
     max_parallel: int | None = ...,
     version: str | None = ...,
 ) -> Callable[[Callable[..., Any]], Step]: ...
@@ -50,6 +55,7 @@ def step(
     retry_on: RetryOn = Exception,
     timeout: float | None = None,
     enable_cache: bool | None = None,
+    expires_after: float | dt.timedelta | None = None,
     max_parallel: int | None = None,
     version: str | None = None,
 ) -> Step | Callable[[Callable[..., Any]], Step]:
@@ -58,6 +64,8 @@ def step(
     After a failure with one of the exceptions `retry_on`, a branch is tried again up to `retries` times;
     attempt k is followed by a wait of `retry_delay * retry_backoff**(k-1)` seconds. A branch that runs longer
     than `timeout` seconds is ended. `max_parallel` bounds how many branches run at once.
+    What it returned is used again where code and arguments are the same, for `expires_after` seconds (or a
+    timedelta); `enable_cache=False` runs it each time, and wins over its pipeline's. `version` is part of its code.
     Outside a pipeline it stays a plain function. Raises StepDefinitionError for one that cannot be a step.
 
     >>> @step
@@ -67,7 +75,7 @@ def step(
     8
     """
     options = Options(
-        retries, retry_delay, retry_backoff, retry_on, timeout, enable_cache, max_parallel=max_parallel, version=version
+        retries, retry_delay, retry_backoff, retry_on, timeout, enable_cache, max_parallel, version, expires_after
     )
     if function is None:
         return lambda found: _step(found, name, options)
@@ -161,6 +169,7 @@ class Pipeline:
         on_failure: str = "continue",
         n_jobs: int | None = None,
         backend: str | None = None,
+        fresh: bool | str | Collection[str] = False,
     ) -> None:
         if on_failure not in ON_FAILURE:
             raise StepCallError(
@@ -170,9 +179,11 @@ class Pipeline:
         functools.update_wrapper(self, body)
         self._body, self.name = body, name
         self._options: dict[str, Any] = {
-            "enable_cache": enable_cache, "on_failure": on_failure, "n_jobs": n_jobs, "backend": backend
+            "enable_cache": enable_cache, "on_failure": on_failure, "n_jobs": n_jobs, "backend": backend,
+            "fresh": fresh,
         }  # fmt: skip
         self._last: Run | None = None
+        self._lasts: Callable[[], Callable[..., Any]] | None = None  # makes a body that outlives its notebook
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
@@ -183,14 +194,20 @@ class Pipeline:
         return self._last
 
     def with_options(self, *, name: str | None = None, **options: Any) -> Pipeline:
-        """A copy with other options: the arguments of `@pipeline`."""
+        """A copy with other options: the arguments of `@pipeline`.
+
+        `fresh=True` runs every step even where the store has its value; a step's or node's name, or a list of
+        them, only those.
+        """
         for option in options:
             if option not in self._options:
                 raise StepCallError(
                     f"with_options of pipeline '{self.name}' has no option '{option}'",
                     do=near(option, self._options) or f"the options are name, {', '.join(self._options)}",
                 )
-        return Pipeline(self._body, name or self.name, **{**self._options, **options})
+        made = Pipeline(self._body, name or self.name, **{**self._options, **options})
+        made._lasts = self._lasts
+        return made
 
     @contextmanager
     def mock(self, **steps: Any) -> Iterator[None]:
@@ -224,6 +241,15 @@ class Pipeline:
             raise_failure(run)
         return run
 
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """What calling it would do: of each node whether it is in the store or would run, why, and how long that took.
+
+        Its body is traced, and nothing runs. Where the body waits for a value with `out.load()`, the plan ends there.
+        """
+        __tracebackhide__ = True
+        sequential = self._options["backend"] == "sequential"
+        return plan(self._order(args, kwargs), 1 if sequential else workers(self._options["n_jobs"]))
+
     def start(self, *args: Any, **kwargs: Any) -> Run:
         """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`.
 
@@ -232,10 +258,16 @@ class Pipeline:
         """
         return self._call(args, kwargs, None, watched=False).start()
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None = None) -> Run:
+    def _run(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        earlier: Run | None = None,
+        fresh: bool | str | Collection[str] | None = None,
+    ) -> Run:
         """Run it and return its Run, failed or not; what `earlier` has finished is taken over."""
         __tracebackhide__ = True
-        call = self._call(args, kwargs, earlier, watched=True)
+        call = self._call(args, kwargs, earlier, fresh, watched=True)
         try:
             call.go()
         finally:
@@ -246,21 +278,47 @@ class Pipeline:
         assert call.run is not None  # something has run, or it has raised
         return call.run
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], earlier: Run | None, *, watched: bool) -> Call:
+    def _call(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        earlier: Run | None,
+        fresh: bool | str | Collection[str] | None = None,
+        *,
+        watched: bool,
+    ) -> Call:
         """A call of it, which is watched where it is made or runs unseen."""
         __tracebackhide__ = True
-        options = self._options
-        executor = choose(options["n_jobs"], options["backend"])
-        order = Order(
-            self.name, self._body, args, kwargs, self._bind(args, kwargs), options["enable_cache"],
-            options["on_failure"] == "stop", executor, earlier,
-        )  # fmt: skip
+        executor = choose(self._options["n_jobs"], self._options["backend"])
+        order = self._order(args, kwargs, executor, earlier, fresh)
 
         def begun(run: Run) -> None:
             self._last = run
             run._again = lambda found: self._run(args, kwargs, found)
 
         return Call(order, begun, watched=watched)
+
+    def _order(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        executor: Callable[[str, Deliver], Executor] | None = None,
+        earlier: Run | None = None,
+        fresh: bool | str | Collection[str] | None = None,
+    ) -> Order:
+        options = self._options
+        return Order(
+            self.name, self._body, args, kwargs, self._bind(args, kwargs), options["enable_cache"],
+            options["on_failure"] == "stop", executor, earlier,
+            lambda: Recipe(self._lasting(), args, kwargs), options["fresh"] if fresh is None else fresh,
+        )  # fmt: skip
+
+    def __reduce__(self) -> Any:
+        return _made, (self._lasts() if self._lasts is not None else self._body, self.name, self._options)
+
+    def _lasting(self) -> Pipeline:
+        """The same for another process and time: the store is asked there."""
+        return self.with_options(fresh=False)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -271,6 +329,24 @@ class Pipeline:
             ) from None
         bound.apply_defaults()
         return dict(bound.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a run can be made again from in another process: its pipeline and arguments."""
+
+    pipeline: Pipeline
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def again(self, earlier: Run) -> Run:
+        """Run it, with what `earlier` has finished taken over."""
+        return self.pipeline._run(self.args, self.kwargs, earlier)
+
+
+def _made(body: Callable[..., Any], name: str, options: dict[str, Any]) -> Pipeline:
+    """A pipeline that has travelled to another process."""
+    return Pipeline(body, name, **options)
 
 
 @overload

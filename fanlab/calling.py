@@ -6,7 +6,7 @@ import contextvars
 import datetime as dt
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,10 +15,12 @@ from .core.graph import need
 from .core.pending import Pending
 from .core.record import Record
 from .core.trace import Trace, trace
-from .errors import NotAvailable, PipelineError
+from .errors import NotAvailable, PipelineError, StepCallError, listed, near
 from .execute.base import Deliver, Executor
 from .execute.failure import failure_of
 from .execute.journal import Watcher
+from .execute.noting import noted
+from .execute.recall import Fresh
 from .execute.runner import Cancelled, Job, Runner
 from .failing import raise_failure
 from .runs import Run
@@ -40,8 +42,24 @@ class Order:
     parameters: dict[str, Any]
     enable_cache: bool
     stop_on_failure: bool
-    executor: Callable[[str, Deliver], Executor]
+    executor: Callable[[str, Deliver], Executor] | None  # None: for a plan, which runs nothing
     earlier: Run | None  # whose finished branches are taken over
+    recipe: Callable[[], Any] | None = None  # makes what it can be made again from
+    fresh: bool | str | Collection[str] = False  # what runs whatever the store has: all, or steps and nodes by name
+
+    def fresh_of(self, traced: Trace, *, whole: bool) -> Fresh:
+        """What runs whatever the store has of it. Raises StepCallError for a name of no step or node of the whole."""
+        branches = self.earlier._chosen if self.earlier is not None else {}
+        if isinstance(self.fresh, bool):
+            return Fresh(self.fresh, branches=branches)
+        names = frozenset([self.fresh] if isinstance(self.fresh, str) else self.fresh)
+        known = dict.fromkeys(n for node in traced.graph.nodes.values() for n in (node.step.name, node.name))
+        for name in sorted(names - known.keys()) if whole else ():
+            raise StepCallError(
+                f"fresh={name!r}: pipeline '{self.name}' has no step or node of that name",
+                do=near(name, known) or f"it has {listed(known)}",
+            )
+        return Fresh(names=names, branches=branches)
 
 
 class Call:
@@ -118,6 +136,7 @@ class Call:
 
     def _begin(self, traced: Trace, *, whole: bool) -> Runner:
         order = self._order
+        fresh = order.fresh_of(traced, whole=whole)
         store, record = shared(), Record()
         run = self.run = Run(record, store)
         stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
@@ -131,7 +150,18 @@ class Call:
             self.views.append(view)
             watchers = [Echo(record, view.make_way), view]
         keep = run._taking_over(order.earlier, traced.graph) if order.earlier is not None else None
-        runner = self._runner = Runner(job, store, record, order.executor, watchers, keep, run._table)
+        assert order.executor is not None  # it is to be run
+        runner = self._runner = Runner(
+            job,
+            store,
+            record,
+            order.executor,
+            watchers,
+            keep,
+            run._table,
+            fresh,
+            lambda: noted(order.recipe, store.artifacts),
+        )
         run._attach(runner, traced.graph)
         runner.begin(whole=whole)
         self._begun(run)

@@ -11,9 +11,11 @@ import cloudpickle
 
 from .core.context import RUNNING
 from .core.events import Started
+from .core.sizes import size
 from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
+from .store.clearing import Cleared, clear
 from .store.database import shared
 
 _TICK = 1e-6  # seconds: what a datetime cannot tell
@@ -66,9 +68,30 @@ class Client:
             )
         return PipelineHistory(self, name)
 
+    def gc(
+        self,
+        older_than: float | dt.timedelta | None = None,
+        unused_for: float | dt.timedelta | None = None,
+        max_size: int | str | None = None,
+    ) -> Cleared:
+        """Make room: forget runs, with what they left for later ones, and remove values that nothing refers to.
+
+        Runs are forgotten that began longer ago than `older_than`, or whose work nobody used for `unused_for`
+        (seconds or a timedelta); then the least recently used ones, until the store takes no more than `max_size`
+        (bytes, or a text like "10 GB"). Without any of them only values are removed whose runs are gone.
+        What a run that goes on refers to stays.
+        """
+        return clear(
+            self._store, _seconds(older_than), _seconds(unused_for), None if max_size is None else size(max_size)
+        )
+
     def delete_pipeline_run(self, name_id_or_prefix: str) -> None:
         """Forget a run. Raises NotFound with the nearest names."""
         self._store.delete(self._store.find(name_id_or_prefix))
+
+
+def _seconds(time: float | dt.timedelta | None) -> float | None:
+    return time.total_seconds() if isinstance(time, dt.timedelta) else time
 
 
 class PipelineHistory:
@@ -132,6 +155,22 @@ class StepContext:
     def branch(self) -> Any:
         """The key of this branch; None where nothing fanned out."""
         return self._here.key
+
+    @property
+    def seed(self) -> int:
+        """An integer below 2**32 for reproducible random numbers: the same whenever this step gets these arguments.
+
+        It depends on the step's code and the content of its arguments only, so that branches have different ones;
+        equal calls of one run have different ones too, in their order. Raises NotAvailable where the step has no key.
+        """
+        found = self._here.seed
+        if found is None:
+            raise NotAvailable(
+                f"'{self._here.name}' has no seed: its code or an argument cannot be keyed, or the cache is off and "
+                "its own code does not name `seed`",
+                do="write get_step_context().seed in the step itself, and pass it plain data",
+            )
+        return found
 
     def log_metadata(self, values: dict[str, Any]) -> None:
         """Keep values with this branch: they are columns of `run.results`. Raises CannotSend."""

@@ -20,12 +20,13 @@ from .core.pending import Pending
 from .core.record import Record
 from .core.seal import Stored
 from .core.selection import chosen
-from .errors import NotAvailable, NotFound, PipelineError, listed, near
+from .errors import NotAvailable, NotFound, PipelineError, StoreError, listed, near
 from .execute.expanding import Keep
 from .execute.runner import Runner
 from .execute.values import Values
 from .failing import raise_failure
 from .place import shell
+from .reasons import Reasons, Why, together
 from .show.text import record_text
 from .step_runs import Artifact, StepRun, moment
 from .store.database import Store
@@ -48,6 +49,7 @@ class Run:
         self._graph: Graph | None = None
         self._again: Callable[[Run], Run] | None = None  # runs its pipeline, taking over what the given run has
         self._bind: Callable[[Run], None] | None = None  # binds the names of the cell that it ran for
+        self._chosen: Mapping[str, Collection[int]] = {}  # branches, by node, that a run which takes this up runs again
         self._thread: threading.Thread | None = None
         self._fault: BaseException | None = None  # what ended a run in the background, other than a step
 
@@ -92,6 +94,11 @@ class Run:
         return self._record.end - self._record.start if self._record.end else None
 
     @property
+    def environment(self) -> Mapping[str, Any]:
+        """What it ran in: python, platform, packages (imported ones, with their versions) and git_commit."""
+        return MappingProxyType(dict(self._record.environment))
+
+    @property
     def steps(self) -> dict[str, StepRun]:
         """Every node and branch in call order, by name."""
         return {node.name(branch): StepRun(self, node, branch) for node, branch in self._record.walk()}
@@ -131,10 +138,32 @@ class Run:
 
     @property
     def profile(self) -> pd.DataFrame:
-        """What each row of `results` took: attempts, worker, times, memory, bytes. See show.profile."""
+        """What each row of `results` took, and why it ran: reason, attempts, worker, times. See show.profile."""
         from .show.profile import profile
 
-        return profile(self._record)
+        reasons = Reasons(self._record, self._store)
+        return profile(self._record, lambda node: [reasons.why(node, branch).words for branch in node.branches()])
+
+    def why(self, name: str) -> Why:
+        """Why a step or branch ran or was taken from the store: which part of its code or arguments changed.
+
+        It is compared with the latest earlier run of the pipeline that had this node. The text ends with the
+        source before and now where code changed, which is `.diff` too. For a fan-out's name it says how many
+        branches ran for which reason. Raises NotFound with the nearest names.
+        """
+        found, reasons = self[name], Reasons(self._record, self._store)
+        if not isinstance(found, list):
+            return reasons.why(found._node, found._number)
+        return together([reasons.why(step._node, step._number) for step in found])
+
+    def diff(self, other: Run) -> pd.DataFrame:
+        """The branches whose arguments, outputs, status or code differ from those of another run, or that one has not.
+
+        On the branch's name: step, differs (what), and arguments, output and status of this run and of the other.
+        """
+        from .show.difference import Side, difference
+
+        return difference(Side(self._record, self._store.artifacts), Side(other._record, other._store.artifacts))
 
     @property
     def dag(self) -> graphviz.Digraph:
@@ -175,7 +204,7 @@ class Run:
         The body runs again with the same arguments and the steps as they are defined now; a step whose code
         has been defined anew since runs again, and so does what depends on it. Raises PipelineError as a call does.
         """
-        return self._take_up(self, "resumed")
+        return self._take_up(self)
 
     def rerun(self, names_or_rows: Any) -> Run:
         """Run some of its steps once more, and what depends on them; the rest is taken over. Returns the new Run.
@@ -186,27 +215,45 @@ class Run:
         """
         __tracebackhide__ = True
         if self._graph is None:
-            raise self._elsewhere("run again")
+            raise NotAvailable(
+                f"run '{self.name}' cannot be run again here: it ran in another process",
+                do="take it up with run.resume(), and choose what is to run again of the run that this returns",
+            )
         if self.status == "running":
             raise NotAvailable(f"run '{self.name}' still runs", do="wait for it with run.wait(), or run.cancel() it")
         earlier = Run(without(self._record, self._graph, chosen(self._record, names_or_rows)), self._store)
         earlier._graph = self._graph
-        return self._take_up(earlier, "run again")
+        earlier._chosen = {
+            name: [b for b in node.branches() if node.branch_status(b) is not self._record.nodes[name].branch_status(b)]
+            for name, node in earlier._record.nodes.items()
+        }
+        return self._take_up(earlier)
 
-    def _take_up(self, earlier: Run, done: str) -> Run:
+    def _take_up(self, earlier: Run) -> Run:
         __tracebackhide__ = True
-        if self._again is None:
-            raise self._elsewhere(done)
-        run = self._again(earlier)
+        run = (self._again or self._recorded())(earlier)
         if run.status != "completed":
             raise_failure(run)
         return run
 
-    def _elsewhere(self, done: str) -> NotAvailable:
-        return NotAvailable(
-            f"run '{self.name}' cannot be {done} here: it ran in another process",
-            do="run its pipeline again in this one",
-        )
+    def _recorded(self) -> Callable[[Run], Run]:
+        """What runs its pipeline once more in another process than its own: as it was recorded there."""
+        recipe = self._record.recipe
+        if recipe is None:
+            raise NotAvailable(
+                f"run '{self.name}' cannot be resumed here: {self._record.refused or 'its process ended too soon'}",
+                do="run its pipeline again: what finished is taken from the store",
+            )
+        try:
+            again: Callable[[Run], Run] = self._store.artifacts.get(recipe).again
+        except StoreError:
+            raise
+        except Exception as error:
+            raise NotAvailable(
+                f"run '{self.name}' cannot be resumed here: what was recorded of it cannot be opened: {error}",
+                do="run its pipeline again: what finished is taken from the store",
+            ) from error
+        return again
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait in an event loop and give its value. Raises its PipelineError if it has not completed."""

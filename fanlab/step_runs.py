@@ -158,6 +158,11 @@ class StepRun:
         return int(self._column("attempts"))
 
     @property
+    def cached_from(self) -> str | None:
+        """The name of the run that did its work, where the store had its value; None where it ran itself."""
+        return self._node.cached_from(self._number) or None
+
+    @property
     def error(self) -> str | None:
         """The last line of its traceback, or None."""
         failure = self._node.branch_failure(self._number)

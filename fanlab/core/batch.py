@@ -56,6 +56,7 @@ class Batch(NamedTuple):
     columns: tuple[Column, ...]
     labels: tuple[str, ...] | None  # what stands in the branches' brackets; None: their numbers
     keys: tuple[Any, ...] | None  # None: their numbers
+    work: bytes | None = None  # the keys of the branches' work in a row, see core.keys; None where nobody asks
 
     @property
     def blobs(self) -> tuple[bytes, bytes, bytes]:

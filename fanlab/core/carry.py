@@ -21,14 +21,17 @@ class Carried:
         self._same: dict[str, bool] = {}
 
     def branches(self, name: str, shape: Shape, start: int = 0) -> dict[int, Finished]:
-        """The finished branches of a node from one on, whose branches are known now, as if they had just been found."""
+        """The finished branches of a node from one on, whose branches are known now, as if they had just been found.
+
+        None of a node that is looked up by its keys: that finds what is the same, whatever it was called.
+        """
         if name not in self._earlier.nodes:
             self._same[name] = False
             return {}
         node = self._earlier.calls(name)
         if start == 0:
             self._same[name] = self._is_same(name, shape)
-        if not self._same[name]:
+        if not self._same[name] or self._graph.nodes[name].enable_cache:
             return {}
         found = {}
         for branch in range(start, shape.size):
@@ -39,6 +42,7 @@ class Carried:
                     node.begun[before : before + 1], node.ended[before : before + 1], node.peaks[before : before + 1],
                     (node.outputs[before],), {}, {branch: node.metadata[before]} if before in node.metadata else {},
                     {branch: node.items[before]} if before in node.items else {},
+                    node.cached_from(before) or self._earlier.name,
                 )  # fmt: skip
         return found
 

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .batch import Batch, RunHeader
+from .keys import KEY_BYTES, seed_of
 
 
 class Running:
@@ -44,6 +45,12 @@ class Running:
         if not self.batch.mapped:
             return None
         return self.branch if self.batch.keys is None else self.batch.keys[self.branch - self.batch.start]
+
+    @property
+    def seed(self) -> int | None:
+        """An integer that depends on the branch's code and arguments only; None where it has no key."""
+        offset = (self.branch - self.batch.start) * KEY_BYTES
+        return seed_of(self.batch.work[offset : offset + KEY_BYTES]) if self.batch.work is not None else None
 
 
 RUNNING: ContextVar[Running | None] = ContextVar("fanlab_running", default=None)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
 
 from .blocks import Block
 from .expand import Items, Shape
 from .spec import Argument
+
+if TYPE_CHECKING:
+    from .seal import Stored
 
 
 class Status(IntEnum):
@@ -28,6 +31,15 @@ class Status(IntEnum):
     def word(self) -> str:
         """The status as users read it."""
         return self.name.lower()
+
+
+class Lookup(StrEnum):
+    """Whether branches of a node are looked up in the store before they run."""
+
+    ON = "on"
+    FRESH = "fresh"  # not in this run, but what they return is kept
+    OFF = "off"
+    UNKEYABLE = "unkeyable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,26 @@ class Grown:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """What the keys of a node's branches rest on, beside their arguments."""
+
+    node: str
+    code: str  # the digest of its code key, whose parts the store keeps; "" where it has none
+    lookup: Lookup
+    note: str = ""  # why it has no key
+    files: Mapping[str, str] = field(default_factory=dict)  # by path: the digest of what arguments that are files hold
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Branches run although the store has a value of theirs."""
+
+    node: str
+    branches: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A branch runs in a worker."""
 
@@ -174,6 +206,7 @@ class Finished:
     failures: Mapping[int, Failure] = field(default_factory=dict)  # by branch
     metadata: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by branch: what it logged
     items: Mapping[int, Mapping[str, Items]] = field(default_factory=dict)  # by branch and output: sealed, for maps
+    cached_from: str = ""  # the run that did the work, for branches found in the store
 
     def part(self, start: int, stop: int) -> Finished:
         """The same for some of its branches."""
@@ -183,7 +216,7 @@ class Finished:
             self.begun[first:last], self.ended[first:last], self.peaks[first:last], self.outputs[first:last],
             {branch: failure for branch, failure in self.failures.items() if start <= branch < stop},
             {branch: values for branch, values in self.metadata.items() if start <= branch < stop},
-            {branch: items for branch, items in self.items.items() if start <= branch < stop},
+            {branch: items for branch, items in self.items.items() if start <= branch < stop}, self.cached_from,
         )  # fmt: skip
 
 
@@ -211,6 +244,15 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """What a run can be made again from, and what it runs in."""
+
+    recipe: Stored | None  # a pickled object with `again(earlier)`
+    refused: str  # why there is none
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """A run ended as "completed", "failed" or "cancelled"; `failure` is what its body raised after steps had run."""
 
@@ -234,6 +276,8 @@ Event = (
     | Recorded
     | Returned
     | Expanded
+    | Keyed
+    | Missed
     | Grown
     | Started
     | Logged
@@ -241,6 +285,7 @@ Event = (
     | Finished
     | Retried
     | Lost
+    | Noted
     | RunEnded
     | Combined
 )

@@ -15,9 +15,13 @@ from .events import (
     Failure,
     Finished,
     Grown,
+    Keyed,
     Logged,
+    Lookup,
     Lost,
+    Missed,
     NodeInfo,
+    Noted,
     Progressed,
     Recorded,
     Retried,
@@ -40,9 +44,11 @@ class NodeRecord:
     """
 
     __slots__ = (
-        "arguments", "attempts", "because", "begun", "ended", "failure", "failures", "growing", "info", "inner",
+        "arguments", "attempts", "because", "begun", "code", "ended", "failure", "failures", "files", "growing", "info",
+        "inner",
         "items",
-        "logs", "metadata", "outputs", "peaks", "progress", "queued", "shape", "status", "statuses", "workers",
+        "logs", "lookup", "metadata", "missed", "note", "outputs", "peaks", "progress", "queued", "shape",
+        "sources", "status", "statuses", "workers",
     )  # fmt: skip
 
     def __init__(self, info: NodeInfo) -> None:
@@ -67,6 +73,11 @@ class NodeRecord:
         self.items: dict[int, Mapping[str, Items]] = {}
         self.logs: dict[int, list[LogLine]] = {}
         self.progress: dict[int, tuple[float, float | None]] = {}
+        self.code = self.note = ""  # the digest of its code key, or why it has none
+        self.lookup: Lookup | None = None  # None while its keys are not known
+        self.files: Mapping[str, str] = {}
+        self.missed: dict[int, str] = {}  # why a branch ran whose value was in the store
+        self.sources: list[tuple[int, int, str]] = []  # branches from start up to stop, and the run that did their work
 
     @property
     def mapped(self) -> bool:
@@ -96,6 +107,12 @@ class NodeRecord:
         if self.shape is None:
             return int(self.status in wanted)
         return sum(self.statuses.count(status) for status in wanted)
+
+    def cached_from(self, branch: int) -> str:
+        """The name of the run that did the work of a branch found in the store, "" for any other."""
+        if self.inner is not None:
+            return self.inner.cached_from(len(self.inner.statuses) - 1)
+        return next((run for start, stop, run in self.sources if start <= branch < stop), "")
 
     def overall(self) -> Status:
         """One status for the node: the first of failed, running, cancelled, skipped, queued that any branch has."""
@@ -164,6 +181,9 @@ class Record:
         self.failure: Failure | None = None  # what the body raised after steps had run
         self.start = self.end = 0.0
         self.process = 0
+        self.recipe: Any = None  # stored: what it can be made again from
+        self.refused = ""  # why there is none
+        self.environment: Mapping[str, Any] = {}
         self.reads = ""  # of a combine cell: the name of the run whose results it saw
         self.combined: dict[str, Combined] = {}  # by name: the combine cells that saw this run's results
 
@@ -179,13 +199,15 @@ class Record:
             case Expanded() | Grown():
                 node = self.nodes[event.node]
                 node.expand(event) if isinstance(event, Expanded) else node.grow(event)
+            case Keyed() | Missed():
+                self._looked_up(event)
             case RunStarted():
                 self._begin(event)
             case Recorded():
                 self._more(event)
             case Returned(value):
                 self.returned = value
-            case RunEnded() | Combined():
+            case Noted() | RunEnded() | Combined():
                 self._after(event)
 
     def _ran(self, event: Started | Logged | Progressed | Retried) -> None:
@@ -251,8 +273,10 @@ class Record:
         for name, handled in event.tolerated.items():
             self.nodes[name].info = replace(self.nodes[name].info, tolerated=handled)
 
-    def _after(self, event: RunEnded | Combined) -> None:
-        if isinstance(event, RunEnded):
+    def _after(self, event: Noted | RunEnded | Combined) -> None:
+        if isinstance(event, Noted):
+            self.recipe, self.refused, self.environment = event.recipe, event.refused, event.environment
+        elif isinstance(event, RunEnded):
             self.status, self.end, self.failure = event.status, event.time, event.failure
         else:
             self.combined.pop(event.name, None)  # the latest stands last
@@ -270,7 +294,16 @@ class Record:
         node.failures.update(event.failures)
         node.metadata.update(event.metadata)
         node.items.update(event.items)
+        if event.cached_from:
+            node.sources.append((start, stop, event.cached_from))
         self._sum_up(event.node, event.attempt, event)
+
+    def _looked_up(self, event: Keyed | Missed) -> None:
+        node = self.nodes[event.node]
+        if isinstance(event, Missed):
+            node.missed.update(dict.fromkeys(event.branches, event.reason))
+        else:
+            node.code, node.lookup, node.note, node.files = event.code, event.lookup, event.note, event.files
 
     def _lost(self, event: Lost) -> None:
         whole = self.nodes[event.node]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -99,6 +99,7 @@ class Schedule:
         self._ready: list[tuple[int, int]] = []  # heap of (-depth, position)
         self._expandable: deque[str] = deque()
         self._growable: dict[str, None] = {}
+        self._arrived: deque[tuple[str, int, int]] = deque()
         self._dropped: list[Dropped] = []
         self._unsettled = 0
         self._stopped = False
@@ -196,7 +197,7 @@ class Schedule:
 
     def lose(self, name: str, branch: int, because: str) -> None:
         """Say that a branch which has not started will not run: what it would have come from is lost."""
-        self._states[name].ready = deque(_without(self._states[name].ready, branch))
+        self._states[name].ready = deque(_without(self._states[name].ready, branch, branch + 1))
         self._lose_branch(name, branch, because)
         self._settle(name)
 
@@ -247,6 +248,10 @@ class Schedule:
         """How many branches of a node are ready to start."""
         return sum(stop - start for start, stop in self._states[name].ready)
 
+    def ready(self, name: str) -> list[tuple[int, int]]:
+        """The ranges of a node's branches that are ready to start."""
+        return list(self._states[name].ready)
+
     def again(self, name: str, branch: int) -> None:
         """Say that a started branch has to start once more: before those that have not started at all."""
         state = self._states[name]
@@ -266,9 +271,32 @@ class Schedule:
         state = self._states[name]
         if state.status[branch] != Status.QUEUED:
             return
-        state.ready = deque(_without(state.ready, branch))
+        state.ready = deque(_without(state.ready, branch, branch + 1))
         state.running += 1
         self.finish(name, branch, bytes([status]))
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is something that `expandable`, `growable` or `arrived` has not told yet."""
+        return bool(self._expandable or self._growable or self._arrived)
+
+    def arrived(self) -> Iterator[tuple[str, int, int]]:
+        """Ranges of branches that have become ready since this was last asked, each told once."""
+        while self._arrived:
+            yield self._arrived.popleft()
+
+    def take_known(self, name: str, start: int, stop: int, known: Sequence[tuple[int, int]]) -> None:
+        """Say that of a range of branches some ranges, in order, have their values already, from before this run."""
+        state = self._states[name]
+        state.ready = deque(_without(state.ready, start, stop))
+        at = start
+        for first, last in known:
+            self._back(name, at, first)
+            at = last
+        self._back(name, at, stop)
+        for first, last in known:
+            state.running += last - first
+            self.finish(name, first, bytes([Status.CACHED]) * (last - first))
 
     def finish(self, name: str, start: int, statuses: bytes) -> None:
         """Say how a range of started branches ended: one Status each."""
@@ -521,12 +549,19 @@ class Schedule:
             if start > 0:
                 return
             stop = 1
+        self._arrived.append((name, start, stop))
         ready = self._states[name].ready
         if ready and ready[-1][1] == start:
             ready[-1] = (ready[-1][0], stop)
         else:
             ready.append((start, stop))
         heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
+
+    def _back(self, name: str, start: int, stop: int) -> None:
+        """Make ready again what had been before."""
+        if start < stop:
+            self._states[name].ready.append((start, stop))
+            heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
 
     def _settle(self, name: str) -> None:
         """A node has ended as a whole when its last branch has; one without branches, when it could have begun."""
@@ -621,10 +656,10 @@ class Schedule:
         self._growable.update(dict.fromkeys(self._growers[name]))
 
 
-def _without(ranges: Iterable[tuple[int, int]], branch: int) -> Iterator[tuple[int, int]]:
-    """Ranges with one branch taken out."""
-    for start, stop in ranges:
-        for part in ((start, min(stop, branch)), (max(start, branch + 1), stop)):
+def _without(ranges: Iterable[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges with one taken out."""
+    for first, last in ranges:
+        for part in ((first, min(last, start)), (max(first, stop), last)):
             if part[0] < part[1]:
                 yield part
 

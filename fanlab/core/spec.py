@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import inspect
 from collections.abc import Callable
@@ -35,6 +36,14 @@ class Options:
     enable_cache: bool | None = None
     max_parallel: int | None = None
     version: str | None = None
+    expires_after: float | dt.timedelta | None = None
+
+    @property
+    def lifetime(self) -> float | None:
+        """For how many seconds what it returned may be used again; None: for ever."""
+        if isinstance(self.expires_after, dt.timedelta):
+            return self.expires_after.total_seconds()
+        return self.expires_after
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after this attempt has failed."""

@@ -18,7 +18,6 @@ from ..core.record import NodeRecord
 from ..core.settings import settings
 from ..core.spec import Node, Step
 from ..errors import CannotSend, NotReloaded
-from ..store.hashes import hash_value
 from ..store.travel import by_value, dumps, first_of
 from .inline import Itself
 from .surroundings import portable
@@ -31,12 +30,22 @@ class Dispatch:
     """Makes the batches of one run."""
 
     def __init__(
-        self, run: str, name: str, pipeline: str, store: str, values: Values, graph: Graph, *, halt: bool
+        self,
+        run: str,
+        name: str,
+        pipeline: str,
+        store: str,
+        values: Values,
+        graph: Graph,
+        codes: CodeKeys,
+        keys: Callable[[str, int, int], bytes | None],
+        *,
+        halt: bool,
     ) -> None:
         self.blobs: dict[bytes, bytes] = {}
         self._run, self._values, self._graph = run, values, graph
-        self._halt = halt
-        self.codes = CodeKeys(hash_value)
+        self._keys, self._halt = keys, halt
+        self.codes = codes
         self._code: dict[int, bytes | CannotSend] = {}
         self._held: list[Itself] = []  # what stays here
         self._shared: dict[str, bytes] = {}
@@ -71,6 +80,7 @@ class Dispatch:
             else self._values.columns(node.arguments, shape, start, stop),
             tuple(shape.label(branch) for branch in range(start, stop)) if shape.named else None,
             tuple(shape.key(branch) for branch in range(start, stop)) if keyed else None,
+            self._keys(node.info.name, start, stop),
         )
 
     def refuse_edited(self, nodes: Iterable[Node]) -> None:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..core.events import Event
+from ..core.events import Event, Finished
 from ..core.record import Record
 from ..store.database import Store
+from .recall import Recall
 
 SAVE_SECONDS = 0.05  # how old an event may get before it is on disk
 
@@ -26,8 +27,9 @@ class Watcher(Protocol):
 class Journal:
     """Takes the events of one run."""
 
-    def __init__(self, run: str, store: Store, record: Record, watchers: Sequence[Watcher]) -> None:
+    def __init__(self, run: str, store: Store, record: Record, watchers: Sequence[Watcher], recall: Recall) -> None:
         self._run, self._store, self._record, self._watchers = run, store, record, watchers
+        self._recall = recall
         self._unsaved: list[Event] = []
         self._saved = 0.0
 
@@ -36,6 +38,8 @@ class Journal:
         self._unsaved += events
         for event in events:
             self._record.apply(event)
+            if isinstance(event, Finished):
+                self._recall.heard(event)
             for watcher in self._watchers:
                 watcher.see(event)
 
@@ -43,7 +47,7 @@ class Journal:
         """Have on disk what has been emitted: before anything starts that could ask for it, and soon in any case."""
         unsaved, self._unsaved = self._unsaved, []
         self._saved = time.monotonic()
-        self._store.write(self._run, unsaved)
+        self._store.write(self._run, unsaved, self._recall.taken())
 
     def tick(self) -> None:
         """Save what has waited long enough, and let the watchers show something."""

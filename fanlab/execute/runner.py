@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ..core.events import Failure, NodeInfo, Recorded, Returned, RunEnded, RunStarted
+from ..core.code_key import CodeKeys
+from ..core.events import Event, Failure, NodeInfo, Recorded, Returned, RunEnded, RunStarted
 from ..core.expand import Shape
 from ..core.graph import need
 from ..core.pending import Gathered, Output, Pending
@@ -20,7 +21,9 @@ from ..core.schedule import Schedule
 from ..core.settings import settings
 from ..core.trace import Trace
 from ..errors import NotAvailable, StepCallError, StoreError
+from ..store.clearing import keep_within
 from ..store.database import Store
+from ..store.hashes import hash_value
 from .base import Deliver, Executor, Message
 from .course import Course
 from .dispatch import Dispatch
@@ -28,8 +31,9 @@ from .endings import Endings
 from .expanding import Expanding, Keep
 from .hearing import Hearing
 from .journal import Journal, Watcher
+from .recall import Fresh, Recall
 from .retries import Retries
-from .sending import LookUp, Sending
+from .sending import Sending
 from .values import Tabulate, Values
 
 PULSE_SECONDS = 0.1  # how long the loop waits at most before watchers may show something
@@ -72,14 +76,27 @@ class Runner:
         watchers: list[Watcher],
         keep: Keep | None = None,
         tabulate: Tabulate | None = None,
-        look_up: LookUp | None = None,
+        fresh: Fresh | None = None,
+        note: Callable[[], Event] | None = None,
     ) -> None:
         self._job, self._record = job, record
         graph = job.trace.graph
         schedule = Schedule(graph)
-        self._journal = Journal(job.id, store, record, watchers)
         self._values = Values(record, store.artifacts, tabulate)
-        dispatch = Dispatch(job.id, job.name, job.pipeline, store.root, self._values, graph, halt=job.stop_on_failure)
+        codes = CodeKeys(hash_value)
+        recall = Recall(record, graph, store, self._values, codes, fresh or Fresh())
+        self._journal = Journal(job.id, store, record, watchers, recall)
+        dispatch = Dispatch(
+            job.id,
+            job.name,
+            job.pipeline,
+            store.root,
+            self._values,
+            graph,
+            codes,
+            recall.keys,
+            halt=job.stop_on_failure,
+        )
         self._refuse_edited = dispatch.refuse_edited
         self._inbox: queue.SimpleQueue[Message | _Cancel] = queue.SimpleQueue()
         self._make_executor = executor
@@ -88,7 +105,10 @@ class Runner:
         self._expanding = Expanding(self._course, self._values, keep)
         self._endings = Endings(self._course)
         self._hearing = Hearing(self._course, self._endings)
-        self._sending = Sending(self._course, dispatch, self._expanding.passed_on, look_up)
+        self._sending = Sending(self._course, dispatch, self._expanding.passed_on, recall.look_up)
+        self._note = note  # told when there is time for it, and before the end
+        self._open = contextlib.ExitStack()
+        self._store = store
         self._taken = 0  # how many of the graph's nodes
         self._ended = False
 
@@ -109,6 +129,7 @@ class Runner:
     def begin(self, *, whole: bool = True) -> None:
         """Take in what the body has recorded: the `whole` of it, or so far."""
         job = self._job
+        self._open.enter_context(self._store.running())
         self._course.executor = self._make_executor(job.id, self._deliver)
         with self._closing():
             infos = self._take_in()
@@ -117,6 +138,13 @@ class Runner:
             self._journal.emit(
                 [RunStarted(job.id, job.name, job.pipeline, parameters, infos, returned, time.time(), os.getpid())]
             )
+
+    def foresee(self) -> Schedule:
+        """Take in what the body has recorded and what the store has of it; the schedule says what is left."""
+        self.begin()
+        self._over()
+        self._journal.save()
+        return self._course.schedule
 
     def load(self, value: Pending) -> Any:
         """Take in what has been recorded since, go on until a value is there, and return it.
@@ -198,8 +226,13 @@ class Runner:
         self._ended = True
         self._course.executor.shutdown()
         if self._record.id:
+            self._tell_note()
             self._journal.emit([RunEnded(status, time.time(), failure)])
             self._journal.save()
+        self._open.close()
+        limit = settings().store_limit
+        if limit is not None:
+            keep_within(self._store, limit)
 
     def _take_in(self) -> tuple[NodeInfo, ...]:
         """New nodes of the body, in the schedule; what is told of them."""
@@ -224,6 +257,9 @@ class Runner:
         """Start what may start; whether nothing is left."""
         self._expanding.expand()
         self._sending.start(self._inbox_is_quiet)
+        while self._course.schedule.moved:  # by what was found in the store, or ran here and now
+            self._expanding.expand()
+            self._sending.start(self._inbox_is_quiet)
         self._course.tell_dropped()
         return self._course.schedule.done and not self._course.flights
 
@@ -255,8 +291,14 @@ class Runner:
 
     def _tick(self) -> None:
         """What is done every now and then."""
+        self._tell_note()
         self._endings.end_overdue()
         self._journal.tick()
+
+    def _tell_note(self) -> None:
+        note, self._note = self._note, None
+        if note is not None:
+            self._journal.emit([note()])
 
     def _patience(self) -> float:
         flights, retry = self._course.flights, self._course.retries.wait

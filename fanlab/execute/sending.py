@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch import Batch
-from ..core.events import Finished
+from ..core.events import Event, Finished
 from ..core.graph import Needs
 from ..core.pace import Pace
 from ..errors import FanlabError
@@ -17,7 +17,7 @@ from .flights import Flight
 
 SLOW_SECONDS = 0.1  # a branch that runs for so long keeps those behind it waiting: idle workers get them
 
-LookUp = Callable[[str, int, int], Sequence[Finished]]  # of a node's branches from start up to stop: those not to run
+LookUp = Callable[[str, int, int], Iterable[Event]]  # of a node's branches from start up to stop
 
 
 class Sending:
@@ -28,7 +28,7 @@ class Sending:
         course: Course,
         dispatch: Dispatch,
         passed_on: Callable[[str], Finished | None],
-        look_up: LookUp | None = None,
+        look_up: LookUp,
     ) -> None:
         self._course, self._dispatch, self._passed_on, self._look_up = course, dispatch, passed_on, look_up
         self._limited: list[str] = []
@@ -42,10 +42,22 @@ class Sending:
         """Send as much as the executor has room for, the deepest first, while it `may` be."""
         course = self._course
         course.retries.wake()
+        self._find()
         while self._room() and may() and (name := course.schedule.next(self._blocked())) is not None:
             self._take(name)
+            self._find()
         if len(course.flights) and course.executor.room() > 0:
             self._ask_back()
+
+    def _find(self) -> None:
+        """Look up what has become ready: what is known is finished here and now."""
+        course = self._course
+        for name, start, stop in course.schedule.arrived():
+            events = list(self._look_up(name, start, stop))
+            course.journal.emit(events)
+            known = [(e.start, e.start + len(e.statuses)) for e in events if isinstance(e, Finished)]
+            if known:
+                course.schedule.take_known(name, start, stop, known)
 
     def _room(self) -> bool:
         """Whether a batch may go out; where a failure stops the run, none may wait behind another."""
@@ -59,27 +71,16 @@ class Sending:
         return {name for name in self._limited if flights.full(nodes[name].step)}
 
     def _take(self, name: str) -> None:
-        """Take the next batch of a node's ready branches; what `look_up` has a value of is not sent."""
+        """Take the next batch of a node's ready branches."""
         course = self._course
         step = course.graph.nodes[name].step
         pace = course.paces.setdefault(id(step.function), Pace())
         start, stop = course.schedule.take(name, pace.size(course.schedule.waiting(name), course.executor.slots))
         attempt, stop = course.retries.same_attempt(name, start, stop)
-        for first, last in self._without_found(name, start, stop):
-            self._send(name, first, last, attempt, pace)
-
-    def _without_found(self, name: str, start: int, stop: int) -> Sequence[tuple[int, int]]:
-        """The ranges of branches that have to run: the others are finished here and now."""
-        found = self._look_up(name, start, stop) if self._look_up is not None else ()
-        if self._course.graph.nodes[name].kind == "reduce" and (passed := self._passed_on(name)) is not None:
-            found = [passed]
-        ranges: list[tuple[int, int]] = []
-        for event in found:
-            self._course.finish(event)
-            if start < event.start:
-                ranges.append((start, event.start))
-            start = event.start + len(event.statuses)
-        return [*ranges, (start, stop)] if start < stop else ranges
+        if course.graph.nodes[name].kind == "reduce" and (passed := self._passed_on(name)) is not None:
+            course.finish(passed)
+        else:
+            self._send(name, start, stop, attempt, pace)
 
     def _send(self, name: str, start: int, stop: int, attempt: int, pace: Pace) -> None:
         step = self._course.graph.nodes[name].step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -61,11 +62,33 @@ class Body:
     last: CodeType | None
     names: tuple[str, ...]  # assigned at top level: no loop targets, none that starts with _
 
+    def lasting(self, namespace: Mapping[str, Any]) -> LastingBody:
+        """The body with those names of a notebook that it uses, for another process."""
+        codes, used = [code for code in (self.statements, self.last) if code is not None], set[str]()
+        while codes:
+            code = codes.pop()
+            used.update(code.co_names)
+            codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        names = {name: namespace[name] for name in used if name in namespace and name not in self.names}
+        return LastingBody(self, names)
+
     def run(self, namespace: dict[str, Any]) -> Any:
         """Run it and return the last expression's value, None without one."""
         __tracebackhide__ = True
         exec(self.statements, namespace)
         return eval(self.last, namespace) if self.last is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class LastingBody:
+    """A body with what it needs of its notebook."""
+
+    body: Body
+    names: Mapping[str, Any]
+
+    def __call__(self) -> Any:
+        """Run it."""
+        return self.body.run({"__name__": "__main__", **self.names})
 
 
 def compile_body(shell: Any, raw: str, magic: str, cell: str) -> Body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 import traitlets
@@ -25,6 +26,8 @@ from .combine import combine_cell
 from .pipeline import Pipelines
 from .step import define, options_of, split_line
 from .tool import WORDS, answer
+
+_BARE_FRESH = re.compile(r"(?<!\S)--fresh(?!\S)")  # its value is optional, and never the word that follows it
 
 
 @magics_class
@@ -60,6 +63,10 @@ class FanlabMagics(Magics):
         metavar="NAME",
         help=f"where branches run: {', '.join(BACKENDS)}, or a cluster's address",
     )
+    @argument(
+        "--fresh", metavar="STEP", help="run every step (--fresh), or one (--fresh=STEP), whatever the store has of it"
+    )
+    @argument("--plan", action="store_true", help="show what would run and why, and run nothing")
     @argument("--allow-failed", action="store_true", help="report failed branches without raising")
     def pipeline(self, line: str, cell: str | None = None) -> Any:
         """Run the cell as a pipeline's body: its step calls become a graph, which runs on all cores.
@@ -69,14 +76,17 @@ class FanlabMagics(Magics):
         """
         __tracebackhide__ = True
         cell = _cell_of("pipeline", "NAME", "the calls of steps", cell)
-        options = parse(self.pipeline, "%%pipeline", line)
+        options = parse(self.pipeline, "%%pipeline", _BARE_FRESH.sub("--fresh=", line))
         variable_name("%%pipeline", options.name)
+        fresh = False if options.fresh is None else options.fresh or True
         jobs = number(self.shell, "%%pipeline", "--n-jobs", options.n_jobs)
         body = compile_body(self.shell, self._cell.raw, "pipeline", cell)
         made = self.pipelines.make(
             options.name, body, jobs if jobs is not None else self.n_jobs, options.backend or self.backend
         )
-        return made.run(allow_failed=options.allow_failed or self.allow_failed)
+        if options.plan:
+            return made.plan(fresh)
+        return made.run(allow_failed=options.allow_failed or self.allow_failed, fresh=fresh)
 
     @no_var_expand
     @line_cell_magic

@@ -11,6 +11,7 @@ from ..client import Client
 from ..errors import near
 from ..exports import export, value_of
 from ..failing import raise_failure
+from ..plans import Plan
 from ..runs import Run
 from .body import Body
 
@@ -79,16 +80,25 @@ class CellPipeline:
         self._namespace: dict[str, Any] = {}
         self._returned: Any = None
         self.pipeline = Pipeline(self._call, name, n_jobs=n_jobs, backend=backend)
+        self.pipeline._lasts = lambda: body.lasting(self._namespace or shell.user_ns)
 
-    def run(self, earlier: Run | None = None, *, allow_failed: bool = False) -> Any:
+    def plan(self, fresh: bool | str) -> Plan:
+        """What running it would do; nothing runs, and no name is bound but its own."""
+        __tracebackhide__ = True
+        plan = self.pipeline.with_options(fresh=fresh).plan()
+        self._shell.user_ns.setdefault(self.name, self.pipeline)
+        return plan
+
+    def run(self, earlier: Run | None = None, *, allow_failed: bool = False, fresh: bool | str = False) -> Any:
         """Run the body, bind its names in one update, and return its last expression's value.
 
-        What `earlier` has finished is taken over. Raises PipelineError for a run that has not completed.
+        What `earlier` has finished is taken over, what is `fresh` runs whatever the store has of it: a step, or all.
+        Raises PipelineError for a run that has not completed.
         """
         __tracebackhide__ = True
         before = self.pipeline.last_run
         try:
-            run = self.pipeline._run((), {}, earlier)
+            run = self.pipeline._run((), {}, earlier, fresh)
         except BaseException as error:
             last = self.pipeline.last_run
             if last is not None and last is not before and last.name:  # else the body has raised before anything ran

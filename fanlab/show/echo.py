@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..core.events import Event, Finished, Logged, Lost, Recorded, RunEnded, RunStarted
+from ..core.events import Event, Finished, Keyed, Logged, Lookup, Lost, Recorded, RunEnded, RunStarted
 from ..core.record import Record
 
 
@@ -32,9 +32,10 @@ class Echo:
                 self._turn[:0] = calls[::-1]
                 self._held.update((name, []) for name in calls)
             case Logged(stream="warning", text=text):
-                if text not in self._warned:  # however many branches raise it
-                    self._warned.add(text)
-                    self._write("stderr", text)
+                self._warn(text)
+            case Keyed(node, _, Lookup.UNKEYABLE, note):
+                step = self._record.nodes[node].info.step
+                self._warn(f"fanlab: '{step}' runs without the cache: {note}")
             case Logged(node, _, stream, text, _) if node in self._held:
                 self._held[node].append((stream, text))
                 self._print()
@@ -52,6 +53,11 @@ class Echo:
 
     def pulse(self) -> None:
         """Nothing: lines are printed as they come."""
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:  # however many branches raise it
+            self._warned.add(text)
+            self._write("stderr", text)
 
     def _print(self) -> None:
         while self._turn:

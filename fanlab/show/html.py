@@ -74,7 +74,7 @@ def _steps(record: Record) -> str:
     rows = [(GLYPHS[node.overall()], step_name(node), node_text(node)) for node in nodes[:MOST_STEPS]]
     if len(nodes) > len(rows):
         rows.append(("", f"and {len(nodes) - len(rows):,} more steps", ""))
-    return _table(("", "step", "branches"), rows)
+    return table(("", "step", "branches"), rows)
 
 
 def _errors(record: Record) -> list[str]:
@@ -107,11 +107,11 @@ def _details(node: NodeRecord, most: int) -> str:
         status = f"{GLYPHS[node.branch_status(branch)]} {branch_word(node, branch)}"
         error = one_line(failure.line, 200) if failure is not None else ""
         rows.append((branch_name(node, branch), arguments_text(node, branch), status, error))
-    table = _table(("name", "arguments", "status", "error"), rows, {1: _WIDE, 3: _WIDE})
-    return tag("details", tag("summary", escape(title), style="cursor:pointer"), table, style="margin:4px 0")
+    found = table(("name", "arguments", "status", "error"), rows, {1: _WIDE, 3: _WIDE})
+    return tag("details", tag("summary", escape(title), style="cursor:pointer"), found, style="margin:4px 0")
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], styles: dict[int, str] | None = None) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], styles: dict[int, str] | None = None) -> str:
     """A table of text."""
     styles = styles or {}
     top = tag("tr", *(tag("th", title, scope="col", style=_CELL) for title in head))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import Status
@@ -18,20 +18,21 @@ _DTYPES = {"attempts": "Int64", "worker": "Int64", "queued": "time", "start": "t
 _DTYPES |= {"seconds": "Float64", "peak_mb": "Float64", "nbytes": "Int64"}
 
 
-def profile(record: Record) -> pd.DataFrame:
+def profile(record: Record, reasons: Callable[[NodeRecord], list[str]]) -> pd.DataFrame:
     """Where the time went, on the index of `results`.
 
-    Columns: status, reason (why it ran), attempts, worker (process id), queued, start, end (UTC), seconds,
+    Columns: status, reason (why it ran or did not), attempts, worker (process id), queued, start, end (UTC), seconds,
     peak_mb (the worker's peak memory), nbytes (of the stored outputs). NA where a branch has not run.
     """
     import pandas as pd
 
     columns: dict[str, list[Any]] = {name: [] for name in ("status", "reason", *_DTYPES)}
     for node in record.nodes.values():
+        columns["reason"] += reasons(node)
         for name, values in _columns(node, node.branches()).items():
             columns[name] += values
     frame: dict[str, Any] = {"status": text_column(columns["status"])}
-    frame["reason"] = nullable(columns["reason"], "string")
+    frame["reason"] = text_column(columns["reason"])
     for name, dtype in _DTYPES.items():
         if dtype == "time":
             times = [None if value is ABSENT else value for value in columns[name]]
@@ -43,7 +44,7 @@ def profile(record: Record) -> pd.DataFrame:
 
 def _columns(node: NodeRecord, branches: Sequence[int]) -> dict[str, list[Any]]:
     nothing = [ABSENT] * len(branches)
-    found = dict.fromkeys(("reason", *_DTYPES), nothing)
+    found = dict.fromkeys(_DTYPES, nothing)
     if node.shape is None:
         found["status"] = [node.status.word]
         return found
@@ -65,9 +66,7 @@ def _columns(node: NodeRecord, branches: Sequence[int]) -> dict[str, list[Any]]:
     ]
     found["peak_mb"] = [ABSENT if kb is ABSENT else kb / 1024 for kb in where(ran, node.peaks, gap=True)]
     prefixes = [short_form(name) for name in node.info.outputs]
-    found["nbytes"] = [
-        _nbytes(node.outputs[b], prefixes[0]) if there else ABSENT for there, b in zip(ran, branches, strict=True)
-    ]
+    found["nbytes"] = [_nbytes(node.outputs[b], prefixes[0]) for b in branches]
     return found
 
 

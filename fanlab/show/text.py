@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 from ..core.events import Status
 from ..core.record import NodeRecord, Record
 from .failures import groups, one_line
@@ -76,3 +78,10 @@ def progress_line(record: Record, seconds: float) -> str:
     parts = [f"{one_line(record.pipeline, _NAME_LENGTH)}: {done:,} of {total:,} done"]
     parts += [f"{counts[s]:,} {s.word}" for s in (Status.RUNNING, Status.FAILED, Status.SKIPPED) if counts[s]]
     return " · ".join([*parts, f"{seconds:.0f} s"])
+
+
+def short_repr(value: object) -> str:
+    """A value in a few characters."""
+    told = reprlib.Repr()
+    told.maxstring = told.maxother = told.maxlong = 40
+    return told.repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -38,6 +39,15 @@ class Artifacts:
         self._write(found, body, buffers, name or kind)
         return Stored(kind, nbytes, _hash(value) or found, None, codecs.summary(value), found)
 
+    def keep(self, kind: str, body: bytes, buffers: list[memoryview]) -> Stored:
+        """Keep what is pickled already. Raises StoreError for a full disk."""
+        nbytes = len(body) + sum(buffer.nbytes for buffer in buffers)
+        found = codecs.digest(body, buffers)
+        if not buffers and nbytes <= codecs.INLINE_BYTES:
+            return Stored(kind, nbytes, found, body)
+        self._write(found, body, buffers, kind)
+        return Stored(kind, nbytes, found, None, (), found)
+
     def get(self, stored: Stored) -> Any:
         """The value, anew at each call: changing it in place changes no other. Raises StoreError if it is damaged."""
         if stored.inline is not None:
@@ -58,6 +68,16 @@ class Artifacts:
             raise NotFound(f"there is no output '{packed.output}'", do=f"the outputs are {listed(outputs)}")
         return self.get(outputs[packed.output])
 
+    def intact(self, stored: Stored) -> bool:
+        """Whether a value is there as it was written: by its file's size and time, else by its hash."""
+        if stored.inline is not None:
+            return True
+        try:
+            self._read(stored, trust_time=True)
+        except StoreError:
+            return False
+        return True
+
     def path(self, stored: Stored) -> str | None:
         """The file of a value, None for one that is kept in the database."""
         return None if stored.inline is not None else self._path(stored.digest or stored.hash)
@@ -67,7 +87,7 @@ class Artifacts:
 
     def _write(self, digest: str, body: bytes, buffers: list[memoryview], what: str) -> None:
         path = self._path(digest)
-        if os.path.exists(path):
+        if _is_written(path, digest):
             return
         temporary = f"{path}.{os.getpid()}.{next(_serial)}.tmp"
         try:
@@ -80,6 +100,7 @@ class Artifacts:
                 for buffer in buffers:
                     file.seek(_aligned(file.tell()))
                     _write_all(file, buffer)
+                os.utime(file.fileno(), ns=(_stamp(digest),) * 2)
             os.replace(temporary, path)
         except OSError as error:
             if os.path.exists(temporary):
@@ -89,25 +110,57 @@ class Artifacts:
                 do="make room on the disk, or set FANLAB_STORE to a folder that can be written",
             ) from error
 
-    def _read(self, stored: Stored) -> tuple[memoryview, list[memoryview]]:
+    def _read(self, stored: Stored, *, trust_time: bool = False) -> tuple[memoryview, list[memoryview]]:
+        """A file's pickle and buffers. One that is damaged is removed, so that it is written anew."""
+        named = stored.digest or stored.hash
+        path = self._path(named)
         damaged = StoreError(
             f"the stored {stored.type} {stored.hash[:8]} is missing or damaged", do="run its step again to make it anew"
         )
         try:
-            with open(self._path(stored.digest or stored.hash), "rb") as file:
+            with open(path, "rb") as file:
+                written = os.fstat(file.fileno()).st_mtime_ns == _stamp(named)
                 view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise damaged from error
+        except ValueError as error:  # it is empty
+            _remove(path)
             raise damaged from error
         try:
             body, buffers = _parts(view)
+            if not (written and (trust_time or named in self._checked)):
+                if codecs.digest(body, buffers) != named:
+                    raise ValueError("other bytes than were written")
+                self._checked.add(named)
+                with contextlib.suppress(OSError):  # a store that can only be read
+                    os.utime(path, ns=(_stamp(named),) * 2)
         except (ValueError, struct.error) as error:
+            _remove(path)
             raise damaged from error
-        named = stored.digest or stored.hash
-        if named not in self._checked:
-            if codecs.digest(body, buffers) != named:
-                raise damaged
-            self._checked.add(named)
         return body, buffers
+
+
+def _stamp(digest: str) -> int:
+    """The time that a file with this content bears, in ns: whoever writes to it afterwards gives it another one."""
+    return (1_000_000_000 + int(digest[:7], 16)) * 1_000_000_000
+
+
+def _is_written(path: str, digest: str) -> bool:
+    """Whether a file is there and nobody has written to it since. Its being of use once more is noted."""
+    try:
+        found = os.stat(path)
+        if found.st_mtime_ns != _stamp(digest) or not found.st_size:
+            return False
+        with contextlib.suppress(OSError):
+            os.utime(path, ns=(found.st_mtime_ns,) * 2)  # which sets the time of the last change of its status
+    except OSError:
+        return False
+    return True
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _hash(value: Any) -> str | None:
@@ -151,8 +204,8 @@ def _parts(view: memoryview) -> tuple[memoryview, list[memoryview]]:
         position = _aligned(position)
         buffers.append(view[position : position + size])
         position += size
-    if position > len(view):
-        raise ValueError("cut short")
+    if position != len(view):
+        raise ValueError("cut short, or longer than it was")
     return body, buffers
 
 

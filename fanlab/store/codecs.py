@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -64,6 +64,11 @@ def digest(body: bytes | memoryview, buffers: list[memoryview] | None = None) ->
     return state.hexdigest()
 
 
+def short_digest(data: bytes) -> bytes:
+    """The digest of a few bytes, 16 bytes long."""
+    return xxhash.xxh3_128_digest(data)
+
+
 def pack(outputs: Mapping[str, Stored]) -> bytes:
     """A branch's outputs as one row's bytes, opaque to all who only pass them on."""
     return pickle.dumps(tuple((name, *stored) for name, stored in outputs.items()), 5)
@@ -111,6 +116,11 @@ def scalar(packed: bytes) -> tuple[bool, Any]:
     if packed[0] != _SCALAR:
         return False, None
     return True, pickle.loads(packed[packed.index(b"\n") + 1 :])
+
+
+def is_scalar_form(outputs: Sequence[bytes]) -> bool:
+    """Whether each branch's outputs are one plain value."""
+    return all(packed[0] == _SCALAR for packed in outputs)
 
 
 def type_name(value: Any) -> str:

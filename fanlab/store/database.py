@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pickle
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.events import Event, Progressed, RunEnded, RunStarted, Started
 from ..core.record import Record
 from ..errors import NotFound, StoreError, near
-from . import location
+from . import cache, location
 from .artifacts import Artifacts
 from .travel import dumps
 
-VERSION = 1
+VERSION = 2
+BUSY_SECONDS = 30.0  # how long is waited for another process that writes
 _CLOCK_SECONDS = 2.0  # how far the time of the boot and the clock may be apart
 _SCHEMA = """
 create table runs(number integer primary key, id text unique, name text unique, pipeline text, status text,
@@ -40,10 +43,11 @@ class Store:
         found = os.stat(self._path)
         self._file = (found.st_dev, found.st_ino)
         self._open_runs: dict[str, int] = {}  # of each run that is written: its number
+        self._names: dict[str, str] = {}  # of runs that are written, by id
 
     def _open(self) -> sqlite3.Connection:
         try:
-            database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             with contextlib.suppress(sqlite3.OperationalError):  # another process may be switching at this moment
                 database.execute("pragma journal_mode=wal")
             database.execute("pragma synchronous=normal")  # survives the end of any process; see SQLite's own page
@@ -57,9 +61,10 @@ class Store:
 
     def _make(self, database: sqlite3.Connection) -> None:
         if database.execute("pragma user_version").fetchone()[0] == 0:
+            database.execute("pragma auto_vacuum=incremental")
             database.execute("begin immediate")
             if database.execute("pragma user_version").fetchone()[0] == 0:
-                for statement in _SCHEMA.split(";"):
+                for statement in (_SCHEMA + cache.SCHEMA).split(";"):
                     database.execute(statement)
                 database.execute(f"pragma user_version={VERSION}")
             database.execute("commit")
@@ -83,7 +88,12 @@ class Store:
         """Give the database back."""
         self._database.close()
 
-    def write(self, run: str, events: Sequence[Event]) -> None:
+    def write(
+        self,
+        run: str,
+        events: Sequence[Event],
+        taken: cache.Taken | None = None,
+    ) -> None:
         """Keep events of a run, in one transaction: they are on disk when this returns.
 
         A run is kept as what happened in it, a row for each call of this, since a row for each branch
@@ -95,11 +105,63 @@ class Store:
         try:
             with self._transaction():
                 self._write(run, kept)
+                if taken is not None:
+                    cache.add(self._database, self._names[run], time.time(), taken)
         except sqlite3.Error as error:
-            raise StoreError(
-                f"the store {self.root} cannot be written: {error}",
-                do="make room on the disk or give the folder back its rights, then run again",
-            ) from error
+            raise self._unwritable(error) from error
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """The database within a transaction. Raises StoreError."""
+        try:
+            with self._transaction():
+                yield self._database
+        except sqlite3.Error as error:
+            raise self._unwritable(error) from error
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Let nobody believe that the store is not in use."""
+        handle = open_lock(self.root, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no run of any process goes on, and none can begin meanwhile."""
+        handle = open_lock(self.root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield handle is not None
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def nbytes(self) -> int:
+        """How much room the database takes."""
+        (pages,), (free,), (size,) = (
+            self._select(f"pragma {name}")[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def shrink(self) -> None:
+        """Give the room of what was removed back to the disk."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._database.execute("pragma incremental_vacuum").fetchall()
+            self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
+
+    def _unwritable(self, error: sqlite3.Error) -> StoreError:
+        if "locked" in str(error):
+            return StoreError(
+                f"the store {self.root} is locked by another process for more than {BUSY_SECONDS:.0f} s",
+                do="end the program that holds it open, or set FANLAB_STORE to another folder",
+            )
+        return StoreError(
+            f"the store {self.root} cannot be written: {error}",
+            do="make room on the disk or give the folder back its rights, then run again",
+        )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -113,8 +175,42 @@ class Store:
             self._database.execute("commit")
 
     def _select(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock:
+        with self._reading():
             return self._database.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the store {self.root} cannot be read: {error}",
+                do="move it away to start a new one; its artifacts stay readable where they are",
+            ) from error
+
+    def known(self, code: str) -> cache.Known:
+        """What finished branches of one code returned."""
+        with self._reading():
+            return cache.Known(cache.rows(self._database, code), self._kept)
+
+    def _kept(self, number: int) -> cache.Kept:
+        with self._reading():
+            return cache.kept(self._database, number)
+
+    def blob(self, digest: str) -> bytes | None:
+        """The bytes that an event refers to."""
+        rows = self._select("select blob from blobs where digest = ?", (digest,))
+        return rows[0][0] if rows else None
+
+    def earlier(self, pipeline: str, start: float, id: str, limit: int) -> list[int]:
+        """The numbers of a pipeline's runs that began before one of its runs, the latest first."""
+        rows = self._select(
+            "select number from runs where pipeline = ? and start <= ? and id != ? order by start desc, number desc"
+            " limit ?",
+            (pipeline, start, id, limit),
+        )
+        return [number for (number,) in rows]
 
     def run_names(
         self,
@@ -186,6 +282,7 @@ class Store:
                     (event.id, event.name, event.pipeline, "running", event.time, event.process),
                 )
                 self._open_runs[run] = cursor.lastrowid or 0
+                self._names[run] = event.name
             elif isinstance(event, RunEnded):
                 self._database.execute(
                     "update runs set status = ?, end = ? where id = ?", (event.status, event.time, run)
@@ -194,7 +291,7 @@ class Store:
             self._open_runs[run] = self._database.execute("select number from runs where id = ?", (run,)).fetchone()[0]
         self._database.execute(
             "insert into events select ?1, coalesce(max(position) + 1, 0), ?2 from events where run = ?1",
-            (self._open_runs[run], dumps(events)),
+            (self._open_runs[run], dumps(tuple(events))),
         )
 
 
@@ -216,6 +313,20 @@ def shared(root: str | None = None) -> Store:
 _STORES_KEPT = 4
 _stores: dict[tuple[int, str], Store] = {}
 _stores_lock = threading.Lock()
+
+
+def open_lock(root: str, how: int) -> int | None:
+    """A handle that holds the store's lock until it is closed; None where it is taken, or cannot be had here."""
+    try:
+        handle = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, how)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def _honest(status: str, process: int, start: float) -> str:

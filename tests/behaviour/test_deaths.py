@@ -346,7 +346,7 @@ def test_what_depends_on_a_branch_that_died_is_skipped(able, failed, statuses):
 
 
 def test_a_worker_that_died_idle_is_replaced(able):
-    @step
+    @step(enable_cache=False)
     def process():
         return os.getpid()
 

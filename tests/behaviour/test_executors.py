@@ -897,7 +897,7 @@ def test_steps_start_in_the_working_directory_of_the_caller(pipe, tmp_path):
 
 
 def test_steps_see_the_environment_of_the_caller(pipe, monkeypatch):
-    @step
+    @step(enable_cache=False)
     def read():
         return os.environ.get("FANLAB_TEST_COLOUR")
 

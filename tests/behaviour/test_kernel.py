@@ -23,7 +23,7 @@ def same(x):
 def look():
     """A pipeline that tells what a warm worker sees: directory, a variable of the environment, the path."""
 
-    @step
+    @step(enable_cache=False)
     def look():
         return os.getcwd(), os.environ.get("FANLAB_TEST_COLOUR"), list(sys.path)
 

@@ -202,7 +202,7 @@ def test_an_unknown_option_that_is_near_none_lists_all_of_a_pipeline(refusal):
         """,
     ) == (
         "with_options of pipeline 'sweep' has no option 'xyz'\n"
-        "  do:    the options are name, enable_cache, on_failure, n_jobs, backend"
+        "  do:    the options are name, enable_cache, on_failure, n_jobs, backend, fresh"
     )
 
 

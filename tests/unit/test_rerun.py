@@ -183,7 +183,7 @@ def test_a_run_of_another_process_says_so(run):
         found.rerun("base")
     assert str(caught.value) == (
         f"run '{run.name}' cannot be run again here: it ran in another process\n"
-        "  do:    run its pipeline again in this one"
+        "  do:    take it up with run.resume(), and choose what is to run again of the run that this returns"
     )
 
 

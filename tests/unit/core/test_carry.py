@@ -25,9 +25,9 @@ def other(x, y=0):
 WORK, AFTER = Step(work, "work"), Step(work, "after")
 
 
-def played(body, statuses=None):
+def played(body, statuses=None, enable_cache=False):
     """A record and graph of a body whose nodes ended with these statuses; without them it has just begun."""
-    traced = trace("sweep", body, (), {})
+    traced = trace("sweep", body, (), {}, enable_cache)
     record = Record()
     infos = tuple(
         NodeInfo(name, node.step.name, node.kind, node.outputs, node.arguments, ())
@@ -49,10 +49,10 @@ def played(body, statuses=None):
     return record, traced
 
 
-def carried(before, now, statuses):
+def carried(before, now, statuses, enable_cache=False):
     """What the second body takes over from the first, by node."""
     earlier, earlier_trace = played(before, statuses)
-    record, traced = played(now)
+    record, traced = played(now, enable_cache=enable_cache)
     carrying = Carried(earlier, earlier_trace.graph, record, traced.graph)
     return {name: carrying.branches(name, traced.shapes.get(name) or CALL) for name in traced.graph.nodes}
 
@@ -142,6 +142,13 @@ def test_what_depends_on_other_work_is_other_work():
         AFTER(WORK(2))
 
     assert carried(before, now, {"work": [GOOD], "after": [GOOD]}) == {"work": {}, "after": {}}
+
+
+def test_nothing_is_taken_over_of_a_node_that_is_looked_up_by_its_key():
+    def body():
+        WORK(1)
+
+    assert carried(body, body, {"work": [GOOD]}, enable_cache=True)["work"] == {}
 
 
 def test_what_depends_on_the_same_work_is_taken_over():

@@ -42,7 +42,7 @@ def test_options_may_stand_before_the_name(run):
         ("p --jbs 2", "%%pipeline has no option --jbs: did you mean --n-jobs?"),
         ("p --jbs=2", "%%pipeline has no option --jbs: did you mean --n-jobs?"),
         ("p --bakend loky", "%%pipeline has no option --bakend: did you mean --backend?"),
-        ("p --zzz", "%%pipeline has no option --zzz: its options are -j, --n-jobs, --backend, --allow-failed"),
+        ("p --zzz", "%%pipeline has no option --zzz: its options are -j, --n-jobs, --backend, --fresh, --plan, --allow-failed"),
         ("p --allow", "%%pipeline has no option --allow: did you mean --allow-failed?"),
         ("p -j two", "%%pipeline --n-jobs takes a whole number or the name of one, not 'two'"),
         ("p -j 1.5", "%%pipeline --n-jobs takes a whole number or the name of one, not '1.5'"),

@@ -498,7 +498,7 @@ def test_the_profile_has_the_rows_of_the_results(profile):
 
 def test_the_columns_of_the_profile_have_fixed_dtypes(profile):
     assert {name: str(dtype) for name, dtype in profile.dtypes.items() if name != "status"} == {
-        "reason": "string",
+        "reason": "str",
         "attempts": "Int64",
         "worker": "Int64",
         "queued": "datetime64[ns, UTC]",

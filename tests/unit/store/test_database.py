@@ -124,7 +124,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
     database.execute("pragma user_version=99")
     database.close()
     assert refused(path) == (
-        f"the store {path} was made by another version of fanlab (format 99, not 1)\n"
+        f"the store {path} was made by another version of fanlab (format 99, not 2)\n"
         "  do:    use that version, or set FANLAB_STORE to another folder"
     )
 
