@@ -11,7 +11,7 @@ from .layout import render
 WIDTH, HEIGHT = 190.0, 74.0  # of a box, in the page's pixels
 _GAP_ACROSS, _GAP_DOWN = 56.0, 22.0
 _INCH = 72.0
-_PATIENCE = 0.06  # seconds; `dot` usually answers within, so that nothing moves after the first paint
+_PATIENCE = 0.02  # seconds; with a head start `dot` usually answers within, so that nothing moves after the first paint
 
 Needs = tuple[tuple[int, ...], ...]  # for each node, the numbers of those that it waits for
 Point = tuple[float, float]
@@ -42,20 +42,21 @@ class Layouts:
 
     def picture(self, needs: Needs) -> Picture:
         """The best picture there is now; ask again, for graphviz may have answered meanwhile."""
-        self._wanted = needs
-        if self.waiting:
-            self._ask(needs)
+        self.begin(needs)
+        if self.waiting and self._thread is not None:
+            self._thread.join(_PATIENCE)
         done = self._done
         if done is not None and done[0] == needs and done[1] is not None:
             return done[1]
         return layered(needs)
 
-    def _ask(self, needs: Needs) -> None:
-        if self._thread is not None and self._thread.is_alive():
-            return  # asked again when it has ended
+    def begin(self, needs: Needs) -> None:
+        """Have graphviz begin. While it works on an earlier graph nothing happens: ask again."""
+        self._wanted = needs
+        if not self.waiting or (self._thread is not None and self._thread.is_alive()):
+            return
         self._thread = threading.Thread(target=self._work, args=(needs,), name="fanlab-layout", daemon=True)
         self._thread.start()
-        self._thread.join(_PATIENCE)
 
     def _work(self, needs: Needs) -> None:
         try:

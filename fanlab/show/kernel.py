@@ -19,6 +19,7 @@ from .details import branch_details, lanes, names
 from .layout import render
 from .snapshot import Snapshots
 
+BEGIN_SECONDS = 0.05  # before the layout begins
 FIRST_SECONDS = 0.1  # a run shorter than this shows its record only, without a flash
 SOON_SECONDS = 0.3  # one that should end within this shows no view either,
 LONGEST_SECONDS = 1.0  # unless it has gone on for so long against all estimates
@@ -99,9 +100,12 @@ class InKernel:
     def pulse(self) -> None:
         """Show how the run stands, if it is time."""
         now = time.monotonic()
-        if now < self._next or now - self._begun < FIRST_SECONDS or self._broken:
+        if now < self._next or now - self._begun < BEGIN_SECONDS or self._broken:
             return
         try:
+            if now - self._begun < FIRST_SECONDS:
+                self._snapshots.begin()
+                return
             if self._widget is not None:
                 self._send(now)
             elif self._worthwhile(now):

@@ -44,6 +44,10 @@ class Snapshots:
         """Whether a better graph may come although nothing has happened in the run."""
         return self._layouts.waiting
 
+    def begin(self) -> None:
+        """Have graphviz begin, so that its answer is there when the graph is asked for."""
+        self._layouts.begin(self._needs(list(self._record.nodes.values())))
+
     def graph(self) -> dict[str, Any]:
         """The nodes with their places, and the lines between them."""
         nodes = list(self._record.nodes.values())
