@@ -19,6 +19,7 @@ class Carried:
         self._earlier, self._record, self._graph = earlier, record, graph
         self._functions = {name: node.step.function for name, node in (earlier_graph or graph).nodes.items()}
         self._same: dict[str, bool] = {}
+        self._alike: dict[str, bool] = {}  # what can be told of nodes before their branches are known
 
     def branches(self, name: str, shape: Shape, start: int = 0) -> dict[int, Finished]:
         """The finished branches of a node from one on, whose branches are known now, as if they had just been found.
@@ -68,15 +69,35 @@ class Carried:
             return False
         if shape.blocks is None and (node.shape.size, node.shape.keys) != (shape.size, shape.keys):
             return False
-        before, now = self._functions.get(name), self._graph.nodes[name].step.function
-        if before is not now and getattr(before, "__code__", before) is not getattr(now, "__code__", now):
+        if not self._same_function(name):
             return False
         if [_told(a) for a in node.arguments] != [_told(a) for a in self._record.calls(name).arguments]:
             return False
         needs = self._graph.needs[name]
         if any(self._earlier.nodes[source].count(Status.FAILED, Status.SKIPPED) for source in needs.ends):
             return False  # it may be told of more now
-        return all(self._same.get(source, False) for source in needs.nodes())
+        return all(self._is_same_source(source) for source in needs.nodes())
+
+    def _is_same_source(self, name: str) -> bool:
+        """Whether a node that is waited for is the same; a map over branches is told later than who waits for all."""
+        if name in self._same:
+            return self._same[name]
+        if name not in self._alike:
+            for found in sorted(self._graph.nodes.keys() - self._alike.keys(), key=lambda n: self._graph.depth[n]):
+                self._alike[found] = self._is_alike(found)
+        return self._alike[name]
+
+    def _is_alike(self, name: str) -> bool:
+        before, now = self._earlier.nodes.get(name), self._record.nodes.get(name)
+        if before is None or now is None or not self._same_function(name):
+            return False
+        if [_told(a) for a in before.info.arguments] != [_told(a) for a in now.info.arguments]:
+            return False
+        return all(self._alike.get(source, False) for source in self._graph.needs[name].nodes())
+
+    def _same_function(self, name: str) -> bool:
+        before, now = self._functions.get(name), self._graph.nodes[name].step.function
+        return before is now or getattr(before, "__code__", before) is getattr(now, "__code__", now)
 
 
 def _told_value(value: Any) -> Any:

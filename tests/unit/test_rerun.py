@@ -44,6 +44,7 @@ def run():
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
+        ("alone", ["alone"]),
         ("total", ["total"]),
         ("twice[1]", ["twice[1]", "total"]),
         ("base[2]", ["base[2]", "twice[2]", "total"]),
