@@ -98,6 +98,7 @@ class FanlabMagics(Magics):
     @argument("--retry-on", metavar="EXCEPTION", help="on which exceptions: one, or several with commas between")
     @argument("--timeout", metavar="SECONDS", help="a branch that runs longer is ended")
     @argument("--enable-cache", action=argparse.BooleanOptionalAction, help="whether branches are taken from the store")
+    @argument("--expires-after", metavar="SECONDS", help="how long what it returned is used again")
     @argument("--max-parallel", metavar="N", help="how many of its branches may run at once")
     @argument("--version", metavar="TEXT", help="counts as part of the code: a new one runs the step again")
     def step(self, line: str, cell: str | None = None) -> None:

@@ -57,6 +57,7 @@ def options_of(shell: Any, options: argparse.Namespace) -> dict[str, Any]:
         "retry_on": _exceptions(shell, options.retry_on),
         "timeout": seconds(shell, "%%step", "--timeout", options.timeout),
         "enable_cache": options.enable_cache,
+        "expires_after": seconds(shell, "%%step", "--expires-after", options.expires_after),
         "max_parallel": number(shell, "%%step", "--max-parallel", options.max_parallel),
         "version": options.version,
         "name": options.name,

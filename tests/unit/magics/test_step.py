@@ -95,10 +95,10 @@ def test_every_option_of_a_step_can_be_given(run):
     )  # fmt: skip
     run(
         "%%step fit(x) --retries 3 --retry-delay wait --retry-backoff=2 --retry-on Own,OSError,json.JSONDecodeError"
-        " --timeout 9.5 --no-enable-cache --max-parallel 2 --version 'v 1'\nx"
+        " --timeout 9.5 --no-enable-cache --expires-after 60 --max-parallel 2 --version 'v 1'\nx"
     )
     own, decode = run("Own, json.JSONDecodeError")
-    assert run("fit.options") == Options(3, 0.5, 2.0, (own, OSError, decode), 9.5, False, 2, "v 1")
+    assert run("fit.options") == Options(3, 0.5, 2.0, (own, OSError, decode), 9.5, False, 2, "v 1", expires_after=60.0)
 
 
 def test_options_may_stand_before_the_signature(run):
