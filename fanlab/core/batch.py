@@ -18,6 +18,7 @@ class RunHeader(NamedTuple):
     log_level: int  # of its root logger
     warning_filters: tuple[Any, ...]  # its warnings.filters
     database: bool = True  # whether the store's database may be opened here: not over a network
+    hashes: tuple[Any, ...] = ()  # what fanlab.register_hash has been given: (class, function)
 
 
 class Hole(NamedTuple):

@@ -18,6 +18,7 @@ from ..core.record import NodeRecord
 from ..core.settings import settings
 from ..core.spec import Node, Step
 from ..errors import CannotSend, NotReloaded
+from ..store.hashes import registered
 from ..store.travel import by_value, dumps, first_of
 from .inline import Itself
 from .surroundings import portable
@@ -51,7 +52,7 @@ class Dispatch:
         self._shared: dict[str, bytes] = {}
         header = RunHeader(
             run, name, pipeline, store, os.getcwd(), tuple(sys.path), tuple(os.environ.items()),
-            logging.getLogger().level, portable(iter(warnings.filters)),
+            logging.getLogger().level, portable(iter(warnings.filters)), hashes=portable(registered()),
         )  # fmt: skip
         self._header = self._blob(dumps(header))
 

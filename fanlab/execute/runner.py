@@ -23,7 +23,7 @@ from ..core.trace import Trace
 from ..errors import NotAvailable, StepCallError, StoreError
 from ..store.clearing import keep_within
 from ..store.database import Store
-from ..store.hashes import hash_value
+from ..store.hashes import hash_value, steady
 from .base import Deliver, Executor, Message
 from .course import Course
 from .dispatch import Dispatch
@@ -241,7 +241,8 @@ class Runner:
         self._taken += len(names)
         self._refuse_timeouts(names)
         self._refuse_edited(graph.nodes[name] for name in names)
-        sealed = self._expanding.seal(names, self._job.trace.shapes)
+        with steady():
+            sealed = self._expanding.seal(names, self._job.trace.shapes)
         self._course.schedule.extend()
         self._sending.extend(names)
         tolerated = graph.tolerated()

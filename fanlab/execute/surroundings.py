@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import cloudpickle
-
 from ..core.batch import RunHeader
+from ..store.hashes import register_hash
+from ..store.travel import by_value
 
 
 def enter(header: RunHeader) -> None:
@@ -24,6 +24,8 @@ def enter(header: RunHeader) -> None:
         del os.environ[name]
     os.environ.update(environment)
     logging.getLogger().setLevel(header.log_level)
+    for kind, function in header.hashes:
+        register_hash(kind, function)
     warnings.filters[:] = list(header.warning_filters)  # type: ignore[index]
     warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
 
@@ -50,11 +52,11 @@ _ENGINES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES
 
 
 def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
-    """Those of the kernel's warning filters that can travel."""
+    """Those of the kernel's warning filters, or registered hashes, that can travel."""
     found = []
     for entry in filters:
         try:
-            cloudpickle.dumps(entry, 5)
+            by_value(entry)
         except Exception:  # noqa: BLE001 (a filter for a class that cannot travel cannot meet it there)
             continue
         found.append(entry)

@@ -13,6 +13,7 @@ from ..core.spec import Argument
 from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, type_name, unpack
+from ..store.hashes import steady
 
 Tabulate = Callable[[Record, str], Any]  # the table of one node's branches
 
@@ -153,7 +154,8 @@ class Values:
                 return self._artifacts.value(found)
             return self._artifacts.get(found) if isinstance(found, Stored) else found
 
-        return rebuild(sealed, leaf)
+        with steady():
+            return rebuild(sealed, leaf)
 
     def _packed(self, ref: Ref) -> Any:
         node = self._record.nodes[ref.node]

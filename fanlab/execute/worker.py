@@ -25,6 +25,7 @@ from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
+from ..store.hashes import steady
 from ..store.travel import leave_home
 from .capture import Capture, end_lines
 from .failure import failure_of
@@ -102,7 +103,7 @@ class Bench:
         artifacts = self._stores.setdefault(header.store, Artifacts(header.store))
         recorder = RECORDER.set(None)  # a step called inside a running step is a plain call
         try:
-            with self._modules(batch):
+            with self._modules(batch), steady():
                 _Work(self, batch, header, artifacts).run()
         finally:
             RECORDER.reset(recorder)

@@ -11,15 +11,17 @@ import pathlib
 import pickle
 import struct
 import sys
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import xxhash
 
 from ..core import origin
-from ..core.code_key import code_key
+from ..core.code_key import CodeKey, code_key
 from ..core.code_token import outline
 from ..errors import Unhashable
 from .arrays import TELL, Token
@@ -52,6 +54,11 @@ def register_hash(kind: type, function: Callable[[Any], Any]) -> None:
     _tellers.clear()
 
 
+def registered() -> Iterator[tuple[type, Callable[[Any], Any]]]:
+    """What has been registered, for a worker to register it too."""
+    yield from _registered.items()
+
+
 def hash_value(value: Any, code: Code | None = None) -> str:
     """The hash of a value's content, 32 hexadecimal digits. Raises Unhashable for one that has none.
 
@@ -72,10 +79,34 @@ def _keyed(thing: Any) -> str | None:
             return f"installed {module}.{thing.__qualname__}"
     elif (not callable(thing) and not isinstance(thing, ModuleType)) or outline(thing) is None:
         return None
-    key = code_key(thing, None, hash_value)
+    key = key_of(thing)
     if key.unkeyable is not None:
         raise Unhashable(key.unkeyable)
     return key.digest
+
+
+def key_of(thing: Any) -> CodeKey:
+    """The key of the code of a function or class that is part of a value."""
+    kept = getattr(_steady, "kept", None)
+    if kept is None:
+        return code_key(thing, None, hash_value)
+    if id(thing) not in kept:
+        kept[id(thing)] = (thing, code_key(thing, None, hash_value))
+    return kept[id(thing)][1]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """While this lasts, this thread makes the key of a class once: nobody defines it anew in between."""
+    before = getattr(_steady, "kept", None)
+    _steady.kept = {} if before is None else before
+    try:
+        yield
+    finally:
+        _steady.kept = before
+
+
+_steady = threading.local()
 
 
 class _Hashing:

@@ -19,10 +19,9 @@ import cloudpickle
 
 from ..core import origin
 from ..core.code_form import Form, nested
-from ..core.code_key import code_key
 from ..core.code_parts import module_of
 from ..core.code_token import known, learn
-from .hashes import hash_value
+from .hashes import key_of
 
 Uses = Mapping[str, frozenset[str] | None]  # of each module, the attributes that are needed; None: all of them
 Apart = Callable[[pickle.PickleBuffer], bool] | None
@@ -157,7 +156,7 @@ _OF_MODULES = ("__name__", "__package__", "__path__", "__file__", "__doc__")
 def _reduce_class(thing: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """A class that another process takes for its own one of that name, if it is the same there."""
     make, args, state, _, _, fill = reduced
-    key = code_key(thing, None, hash_value)
+    key = key_of(thing)
     if key.unkeyable is not None:
         return reduced
     name = (str(module_of(thing)), thing.__qualname__, key.digest)
@@ -201,7 +200,7 @@ def _living(name: tuple[str, str, str]) -> type | None:
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
-    return found if isinstance(found, type) and code_key(found, None, hash_value).digest == key else None
+    return found if isinstance(found, type) and key_of(found).digest == key else None
 
 
 def _fill_class(thing: type, state: tuple[Callable[[type, Any], None], Any]) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 import fanlab
 from fanlab import step
+from fanlab.store import hashes
+from fanlab.store.hashes import hash_value
 
 helpers = None  # the module of a test's project
 
@@ -190,3 +192,37 @@ def test_a_module_that_cannot_be_sent_goes_by_name(pipe, project, tmp_path):
         assert values(pipe, through, 1) == [2]
     finally:
         del sys.modules["locked"]
+
+
+def test_a_value_has_the_hash_there_that_it_has_here(pipe, project):
+    made = step(lambda x: helpers.Model(x))
+
+    @pipe
+    def run():
+        return made.map([3, 4])
+
+    found = [one.output.hash for one in run().steps.values()]
+    assert found == [hash_value(helpers.Model(3)), hash_value(helpers.Model(4))]
+
+
+class Handle:
+    """Something whose state says nothing about it."""
+
+    def __init__(self, name):
+        self.name, self.made = name, time.time()
+
+
+def test_a_registered_hash_counts_there_too(pipe):
+    fanlab.register_hash(Handle, lambda handle: handle.name)
+    try:
+        made = step(lambda name: Handle(name))
+
+        @pipe
+        def run():
+            return made.map(["a", "a", "b"])
+
+        first, second, third = [found.output.hash for found in run().steps.values()]
+        assert first == second == hash_value(Handle("a")) != third
+    finally:
+        hashes._registered.clear()
+        hashes._tellers.clear()

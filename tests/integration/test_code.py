@@ -68,3 +68,21 @@ def test_the_table_of_edits_in_two_kernels_under_two_hash_seeds(value, monkeypat
     assert {edit.what for edit in table.SAME if first[edit.what] != first["base"]} == set()
     assert {edit.what for edit in table.CHANGED if first[edit.what] == first["base"]} == set()
     assert len({first[edit.what] for edit in table.CHANGED}) == len(table.CHANGED)
+
+
+RUNS = """
+found = {"first": project.status()}
+for edit in table.SAME + table.CHANGED:
+    found[edit.what] = table.edited(project, edit).status()
+found["undone"] = project.status()
+"""
+
+
+def test_the_table_of_edits_through_runs_in_two_kernels_one_after_the_other(value, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = value(RUNS)
+    assert (first["first"], first["undone"]) == ("completed", "cached")
+    assert {edit.what for edit in table.SAME if first[edit.what] != "cached"} == set()
+    assert {edit.what for edit in table.CHANGED if first[edit.what] != "completed"} == set()
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert set(value(RUNS).values()) == {"cached"}
