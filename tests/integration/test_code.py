@@ -32,7 +32,8 @@ class Kernel(table.Project):
     def status(self):
         work = self.load()["work"]
         body = fanlab.pipeline(backend="sequential")(lambda: work(1))
-        return body().steps["work"].status
+        (found,) = body.start().wait().steps.values()
+        return found.status
 
 project = Kernel(Path.cwd(), dict(table.FILES))
 """

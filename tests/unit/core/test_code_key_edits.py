@@ -274,7 +274,7 @@ SAME = [
     Edit("lines above it", "import enum\n", "import enum\n\nanother = 3\n"),
     Edit("an import more", "import math\n", "import math\nimport statistics\n"),
     Edit("functions in another order", "def even(n):\n    return n == 0 or odd(n - 1)\n\n\ndef odd(n):\n    return n != 0 and even(n - 1)", "def odd(n):\n    return n != 0 and even(n - 1)\n\n\ndef even(n):\n    return n == 0 or odd(n - 1)"),
-    Edit("how the step is run", "@step\ndef work", "@step(retries=3, timeout=60)\ndef work"),
+    Edit("how the step is run", "@step\ndef work", "@step(retries=3, max_parallel=2)\ndef work"),
     Edit("a name for the step", "@step\ndef work", "@step(name='labour')\ndef work"),
     Edit("a function of the module that it does not use", "def unused(x):\n    return x", "def unused(x):\n    return 2 * x", file=HP),
     Edit("a comment in the module", "LIMIT = 10", "LIMIT = 10  # at most", file=HP),
@@ -284,7 +284,7 @@ SAME = [
 CHANGED = [
     Edit("the step's own code", "return total +", "return total -", ("function work",)),
     Edit("a constant in the step", "(lambda z: z * 2)", "(lambda z: z * 3)", ("function work",)),
-    Edit("the order of two statements", "    model = Model()\n    total", "    total", ("function work",)),
+    Edit("the order of two statements", "    total = deep(path) + c(path) + helpers.LIMIT + add(path) + slow(path)\n    model = Model()\n", "    model = Model()\n    total = deep(path) + c(path) + helpers.LIMIT + add(path) + slow(path)\n", ("function work",)),
     Edit("a local that becomes a global", "    point = Point(1)\n", "    global point\n    point = Point(1)\n", ("function work",)),
     Edit("an integer that becomes a float", "point = Point(1)", "point = Point(1.0)", ("function work",)),
     Edit("zero that becomes minus zero", "total += inner(1)", "total += inner(-0.0)", ("function work",)),
