@@ -14,7 +14,7 @@ from ..client import Client
 from ..errors import FanlabError, NotFound, listed, near
 from ..runs import Run
 from . import tables
-from .values import pairs
+from .values import pairs, span
 
 app = typer.Typer(
     help="Fan-out/fan-in pipelines: run them without a notebook, and look at their runs.",
@@ -153,6 +153,48 @@ def results(
             raise NotFound(f"the run has no step '{step}'", do=near(step, known) or f"its steps are {listed(known)}")
         frame = frame[frame["step"] == step]
     write(frame, format, output)
+
+
+@app.command()
+def why(
+    name: RunName,
+    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="a step or a branch; else all of them")] = None,
+) -> None:
+    """Say why steps and branches ran, or where their values came from."""
+    found = _find(name)
+    if step is not None:
+        tables.say(found.why(step))
+    else:
+        tables.frame_table(found.profile[["status", "reason"]])
+
+
+@app.command()
+def diff(
+    name: RunName,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="the run that it is compared with")],
+) -> None:
+    """Show the branches of two runs whose arguments, outputs, status or code differ."""
+    frame = _find(name).diff(_find(other))
+    if frame.empty:
+        tables.say("the runs do not differ")
+    else:
+        tables.frame_table(frame)
+
+
+@app.command()
+def gc(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="TIME", help="forget runs that began longer ago, as in 30d, 12h or 90m")
+    ] = None,
+    unused_for: Annotated[
+        str | None, typer.Option(metavar="TIME", help="forget runs whose values nobody has used for so long")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help='then the least recently used, until so much is left: "10 GB"')
+    ] = None,
+) -> None:
+    """Make room in the store: forget runs by age or size, and remove values that nothing refers to."""
+    tables.say(str(Client().gc(span(older_than), span(unused_for), max_size)))
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import NotFound, listed, near
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -47,3 +48,21 @@ def known(given: Iterable[str], names: Iterable[str], owner: str) -> None:
         if name not in names:
             do = near(name, names) or (f"its parameters are {listed(names)}" if names else "it has no parameters")
             raise NotFound(f"{owner} has no parameter '{name}'", do=do)
+
+
+def span(text: str | None) -> float | None:
+    """Seconds that a time as `30d`, `12h`, `90m` or `3600` stands for. Raises typer.BadParameter for anything else.
+
+    >>> span("12h"), span("1.5m"), span("3600"), span(None)
+    (43200.0, 90.0, 3600.0, None)
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _SECONDS else (text, "s")
+    try:
+        found = float(number) * _SECONDS[unit]
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise typer.BadParameter(f"{text!r} is no time: write it as 30d, 12h, 90m or 3600s")
+    return found

@@ -180,6 +180,42 @@ def test_an_unknown_step_of_results_is_told(fanlab, sweep):
     )
 
 
+def test_why_says_what_changed(fanlab, sweep, tmp_path):
+    fanlab("run", sweep)
+    module = tmp_path / "sweep.py"
+    module.write_text(module.read_text().replace("1 / x", "2 / x"))
+    fanlab("run", sweep)
+    told = fanlab("why", "sweep", "inverse[0]").stdout
+    assert told.startswith("ran: the code of inverse changed\n")
+    assert '-    return {"inverse": 1 / x}'.replace('"', "'") in told
+    assert [row[:2] for row in table(fanlab("why", "sweep"))[1:]] == [
+        ["inverse[0]", "completed"], ["inverse[1]", "completed"], ["inverse[2]", "completed"], ["total", "completed"],
+    ]  # fmt: skip
+
+
+def test_diff_shows_the_branches_that_differ(fanlab, sweep):
+    names = [
+        fanlab("run", sweep, "-p", f"xs={xs}").stdout.rpartition("run: ")[2].strip() for xs in ("[1, 2]", "[1, 4]")
+    ]
+    told = fanlab("diff", *names).stdout
+    assert "inverse[1]" in told
+    assert "inverse[0]" not in told
+    assert fanlab("diff", names[0], names[0]).stdout == "the runs do not differ\n"
+
+
+def test_gc_forgets_old_runs_and_what_they_left(fanlab, sweep):
+    fanlab("run", sweep)
+    assert fanlab("gc", "--older-than", "1d").stdout == "removed 0 runs and 0 values: 0 bytes\n"
+    assert fanlab("gc", "--older-than", "0s", "--max-size", "1 GB").stdout.startswith("removed 1 runs and ")
+    assert fanlab("runs").stderr == "no runs\n"
+
+
+def test_a_time_that_is_not_understood_is_told(fanlab):
+    assert (
+        "'soon' is no time: write it as 30d, 12h, 90m or 3600s" in fanlab("gc", "--unused-for", "soon", code=2).stderr
+    )
+
+
 def test_what_users_wrote_is_never_markup(fanlab, tmp_path):
     (tmp_path / "marked.py").write_text(
         "from fanlab import pipeline, step\n"
