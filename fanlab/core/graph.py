@@ -168,6 +168,8 @@ def needs_of(node: Node, graph: Graph) -> Needs:
     counts: list[str] = []
     for position, argument in enumerate(argument for argument in node.arguments if argument.mapped):
         match argument.value:
+            case Branches() as value if node.kind == "records":
+                sizes.append(need(value))
             case Branches() | Grouped() as value:
                 links.append(Link(value._node, position))
                 if isinstance(value, Grouped) and _computed(graph.nodes[value._node], value._by):

@@ -68,6 +68,11 @@ class Recorder(Protocol):
     ) -> Branches:
         """Record a map or a product."""
 
+    def records(
+        self, step: Step, rows: Pending, shared: dict[str, Any], id: str | None, after: Any, probe: bool
+    ) -> Branches:
+        """Record a map over records that are computed."""
+
     def reduce(self, step: Step, items: Any, id: str | None, after: Any) -> Output:
         """Record a reduce and return the Output of its value."""
 
@@ -147,9 +152,12 @@ class Step:
     ) -> Branches:
         """One branch per record: a list of dicts, a DataFrame's rows, or scikit-learn's ParameterGrid.
 
-        A record's fields are keyword arguments; `shared` ones are the same for all branches.
+        A record's fields are keyword arguments; `shared` ones are the same for all branches. The rows may be an Output
+        that is such a list or DataFrame, or Branches that each return one record: then it is decided when it runs.
         """
         recorder = self._recording("map_records")
+        if isinstance(rows, Pending):
+            return recorder.records(self, rows, shared, id, after, probe)
         columns = record_columns(self.function, self.name, rows, shared)
         kwargs = {**columns, **{name: Unmapped(value) for name, value in shared.items()}}
         return recorder.fan_out(self, "map", (), kwargs, id, after, probe)
@@ -223,7 +231,7 @@ class Node:
 
     name: str
     step: Step
-    kind: str  # "call", "map", "product" or "reduce"
+    kind: str  # "call", "map", "product", "records" (a map over computed ones) or "reduce"
     arguments: tuple[Argument, ...]
     outputs: tuple[str, ...]
     after: tuple[tuple[str, int | None], ...]  # (node, branch) whose completion this one awaits

@@ -93,6 +93,25 @@ class Tracer:
         known = self._shapes.get(node)
         return known if known is not None or self._loader is None else self._loader.shape(node)
 
+    def records(
+        self, step: Step, rows: Pending, shared: dict[str, Any], id: str | None, after: Any, probe: bool
+    ) -> Branches:
+        """Record a map over records that are computed."""
+        if not isinstance(rows, (Output, Branches, Flattened)):
+            raise FanOutError(
+                f"{step.name}.map_records() takes rows, not {rows!r}",
+                str(here()),
+                "give it an Output that is a list of dicts or a DataFrame, or Branches that each return a dict",
+            )
+        arguments = (
+            Argument("rows", rows, keyword=True, mapped=True),
+            *(Argument(name, copied(value), keyword=True) for name, value in shared.items()),
+        )
+        template = id if id is not None and "{" in id else None
+        explicit = id is not None and not template
+        base = step.name if template else id or step.name
+        return Branches(self, self._add(step, "records", arguments, base, explicit, after, template, probe))
+
     def reduce(self, step: Step, items: Any, id: str | None, after: Any) -> Output:
         """Record a reduce: the Output of the one value that is left."""
         argument = reduced(step, items)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..core.bind import bind
 from ..core.blocks import Block
 from ..core.events import Failure
-from ..core.expand import Items, Shape, Source, combine, items_of, key_label, label_fields
+from ..core.expand import Items, Shape, Source, combine, items_of, key_label, label_fields, record_columns
 from ..core.graph import Growth
 from ..core.joins import Calls, Groups, Join, Leaves, Order, Tree, grouped
 from ..core.record import Record
@@ -16,7 +17,7 @@ from ..core.schedule import Fresh
 from ..core.seal import Ref, Unsendable
 from ..core.spec import Argument, Node
 from ..core.trace import label_row, labels_of
-from ..errors import FanlabError, FanOutError
+from ..errors import FanlabError, FanOutError, StepCallError
 from ..store.codecs import type_name
 from .failure import failure_of
 from .values import Values
@@ -40,6 +41,8 @@ class Shaping:
 
         Raises FanOutError where the values make no branches, Unknown where they never will.
         """
+        if node.kind == "records":
+            arguments = self._fields(node, arguments)
         paths: list[Any] = []  # of the items of branches, which name the branches of a map
         arguments = tuple(self._itemised(node, argument, paths) for argument in arguments)
         if node.kind == "reduce":
@@ -54,6 +57,22 @@ class Shaping:
         used = set(label_fields(node.name, node.label, [argument.name for argument in arguments]))
         rows = [label_row(arguments, shape, branch, used) for branch in range(shape.size)]
         return replace(shape, labels=labels_of(node.name, node.label, rows)), arguments
+
+    def _fields(self, node: Node, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
+        """The arguments of a map over records, one for each of their fields. Raises FanOutError, StepCallError."""
+        rows, *shared = arguments
+        value = self._values.open(rows.value)
+        keys = tuple(value) if isinstance(value, dict) else None
+        others = {argument.name: argument.value for argument in shared}
+        try:
+            columns = record_columns(
+                node.step.function, node.step.name, list(value.values()) if isinstance(value, dict) else value, others
+            )
+            bind(node.step, "map_records", (), {**columns, **others})
+        except (FanOutError, StepCallError) as error:
+            raise type(error)(error.what, str(node.place), error.do) from None
+        found = [Argument(name, Items(tuple(column), keys), True, True) for name, column in columns.items()]
+        return (*(self._values.seal(node.step.name, argument) for argument in found), *shared)
 
     def beginning(self, growth: Growth, arguments: tuple[Argument, ...]) -> Shape:
         """The shape of a node whose branches become known one after the other: none of them yet."""

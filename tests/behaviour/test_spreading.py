@@ -431,3 +431,54 @@ def test_a_running_call_of_a_reduce_finds_its_own_step_run(pipe):
         return join.reduce([1, 2])
 
     assert sweep().load() == "12join[0,0]"
+
+
+def test_records_that_are_computed_are_mapped_when_they_are_there(pipe):
+    @step
+    def rows(kind):
+        found = [{"a": 1, "b": 10}, {"a": 2, "b": 20}]
+        return {"list": found, "frame": pd.DataFrame(found), "keyed": {"us": found[0], "de": found[1]}, "no": []}[kind]
+
+    @step
+    def row(i):
+        return {"a": i, "b": i * 100}
+
+    @step
+    def minus(a, b, c):
+        return a - b - c
+
+    @pipe
+    def sweep():
+        return (
+            add.map_records(rows("list")),
+            add.map_records(rows("frame"), id="{a}"),
+            gather(add.map_records(rows("keyed"))),
+            gather(add.map_records(rows("no"))),
+            add.map_records(row.map([1, 2])),
+            minus.map_records(row.map({"x": 1}), c=gather(1)),
+        )
+
+    run = sweep()
+
+    assert run.load() == ([11, 22], [11, 22], {"us": 11, "de": 22}, [], [101, 202], {"x": -100})
+    assert [name for name in run.steps if name.startswith("add_2")] == ["add_2[1]", "add_2[2]"]
+
+
+def test_computed_rows_that_are_no_records_or_do_not_fit_fail_their_map(pipe, failed):
+    @step
+    def rows(kind):
+        return 3 if kind == "number" else [{"a": 1, "c": 2}]
+
+    @pipe
+    def sweep(kind):
+        return add.map_records(rows(kind))
+
+    line = sweep.__wrapped__.__code__.co_firstlineno + 2
+    assert str(failed(sweep, "number")) == (
+        "add failed: FanOutError: add.map_records() takes a list of dicts, a DataFrame or a ParameterGrid, not int\n"
+        f"  where: test_spreading.py, line {line}\n"
+        "  do:    use .map(...) for lists of values"
+    )
+    assert str(failed(sweep, "fields")).startswith(
+        "add failed: StepCallError: step 'add' .map_records() missing a required argument: 'b'\n"
+    )
