@@ -71,6 +71,7 @@ class Recall:
         self._entries: list[Entry] = []
         self._blobs: dict[str, bytes] = {}
         self._used: set[str] = set()
+        self._superseded: list[int] = []
 
     def look_up(self, name: str, start: int, stop: int) -> Iterator[Event]:
         """What is known of ready branches: events to be told, ending with Finished of those that need not run."""
@@ -108,8 +109,8 @@ class Recall:
 
     def taken(self) -> Taken:
         """What is to be kept since this was last asked."""
-        taken = Taken(self._entries, self._blobs, self._used)
-        self._entries, self._blobs, self._used = [], {}, set()
+        taken = Taken(self._entries, self._blobs, self._used, self._superseded)
+        self._entries, self._blobs, self._used, self._superseded = [], {}, set(), []
         return taken
 
     # keys
@@ -174,7 +175,8 @@ class Recall:
         if found.lookup is not Lookup.ON:
             return None
         if found.code not in self._known:
-            self._known[found.code] = self._store.known(found.code)
+            known = self._known[found.code] = self._store.known(found.code)
+            self._superseded += known.superseded
         return self._known[found.code]
 
     # hits
@@ -182,7 +184,7 @@ class Recall:
     def _found(self, found: _Keys, node: NodeRecord, start: int, keys: list[bytes]) -> Iterator[Event]:
         known = self._of_code(found)
         assert known is not None  # asked only where it is looked up
-        places = known.places(keys)
+        places = known.present(known.places(keys))
         if places.count(None) == len(places):
             return
         expires = self._graph.nodes[node.info.name].step.options.lifetime

@@ -17,7 +17,11 @@ WORDS = {
     "show": "show the run RUN",
     "resume": "run what has not finished in the last run, or in RUN",
     "doctor": "check the installation",
+    "gc": "remove stored values that no run needs",
+    "clear": "remove all runs and values of the store",
 }
+
+_EVER = 1e9  # seconds into the future: every run began before that
 
 
 def answer(shell: Any, pipelines: Pipelines, word: str, run: str | None) -> Any:
@@ -28,6 +32,8 @@ def answer(shell: Any, pipelines: Pipelines, word: str, run: str | None) -> Any:
         "show": lambda: _show(pipelines, run),
         "resume": lambda: _resume(pipelines, run),
         "doctor": lambda: _doctor(shell),
+        "gc": lambda: print(Client().gc()),  # noqa: T201 (what a person asked for)
+        "clear": lambda: print(Client().gc(older_than=-_EVER)),  # noqa: T201
     }
     return do[word]()
 

@@ -56,6 +56,7 @@ class Taken(NamedTuple):
     entries: Sequence[Entry] = ()
     blobs: Mapping[str, bytes] = {}  # what events refer to, by digest
     used: Collection[str] = ()  # the runs whose work was of use
+    superseded: Sequence[int] = ()  # rows that nothing is found in any more
 
 
 class Row(NamedTuple):
@@ -77,9 +78,11 @@ class Known:
         self._rows: list[Row] = []
         self._kept: dict[int, Kept] = {}
         self._places: dict[bytes, int] = {}
+        self._keys = 0
         self.repeated = False
         for number, run, node, start, made, repeated, plain, blob in rows:
             keys = split(blob)
+            self._keys += len(keys)
             first = len(self._rows) << _SHIFT
             self._places.update(zip(keys, range(first, first + len(keys)), strict=True))
             self._rows.append(
@@ -94,9 +97,27 @@ class Known:
             )
             self.repeated = self.repeated or bool(repeated)
 
+    @property
+    def superseded(self) -> list[int]:
+        """The rows of which nothing is found any more, since all of it has been made anew."""
+        if len(self._places) == self._keys:
+            return []
+        live = {place >> _SHIFT for place in self._places.values()}
+        return [row.number for position, row in enumerate(self._rows) if position not in live]
+
     def places(self, keys: Sequence[bytes]) -> list[int | None]:
         """Where each key is; None where it is not."""
         return list(map(self._places.get, keys))
+
+    def present(self, places: Sequence[int | None]) -> list[int | None]:
+        """The places again, without those in rows that somebody has removed meanwhile."""
+        gone = set()
+        for position in {place >> _SHIFT for place in places if place is not None}:
+            try:
+                self.kept(position << _SHIFT)
+            except KeyError:
+                gone.add(position)
+        return [None if place is None or place >> _SHIFT in gone else place for place in places] if gone else [*places]
 
     def rows(self, places: Iterable[int | None]) -> list[Row]:
         """The rows in which places are, each once."""
@@ -148,6 +169,7 @@ def add(database: sqlite3.Connection, run: str, time: float, taken: Taken) -> No
             ],
         )
     database.executemany("insert or ignore into blobs values(?,?)", list(taken.blobs.items()))
+    database.executemany("delete from cached where number = ?", [(number,) for number in taken.superseded])
     database.executemany("update origins set used = ? where run = ?", [(time, used) for used in taken.used])
 
 

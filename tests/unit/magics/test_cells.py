@@ -392,8 +392,19 @@ def test_show_of_an_unknown_run_is_told_without_a_traceback(told):
 
 def test_an_unknown_word_is_told_with_the_known_ones(told):
     assert told("%fanlab shwo") == (
-        "UsageError: argument what: invalid choice: 'shwo' (choose from 'runs', 'show', 'resume', 'doctor')"
+        "UsageError: argument what: invalid choice: 'shwo' "
+        "(choose from 'runs', 'show', 'resume', 'doctor', 'gc', 'clear')"
     )
+
+
+def test_gc_keeps_what_runs_need_and_clear_nothing(run, capsys):
+    run("%%pipeline p\nx = inv(4)")
+    capsys.readouterr()
+    run("%fanlab gc")
+    assert capsys.readouterr().out == "removed 0 runs and 0 values: 0 bytes\n"
+    run("%fanlab clear")
+    assert capsys.readouterr().out == "removed 1 runs and 0 values: 0 bytes\n"
+    assert len(run("%fanlab runs")) == 0
 
 
 def test_doctor_tells_a_line_for_each_part(run, capsys):

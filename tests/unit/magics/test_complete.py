@@ -41,7 +41,7 @@ def test_options_of_a_pipeline_cell(offered, text):
         ("%%step fit(x) --retry-o|", ["--retry-on"]),
         ("%%step fit(x) --retry-on ZeroD|", ["ZeroDivisionError"]),
         ("%%combine c --st|", ["--step"]),
-        ("%fanlab |", ["runs", "show", "resume", "doctor"]),
+        ("%fanlab |", ["runs", "show", "resume", "doctor", "gc", "clear"]),
         ("%fanlab re|", ["resume"]),
         ("x = 1\n%fanlab do|", ["doctor"]),
     ],

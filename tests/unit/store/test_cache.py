@@ -62,6 +62,26 @@ def test_what_was_made_last_is_found(store, keep):
     assert known.row(known.places([key(1)])[0]).run == "r2"
 
 
+def test_rows_that_were_made_anew_are_told_and_can_be_removed(store, keep):
+    keep("r1", row([1, 2], [b"one", b"two"]), row([3], [b"three"]))
+    keep("r2", row([1, 2], [b"1", b"2"]))
+    known = store.known("c")
+    assert len(known.superseded) == 1
+    keep("r3", superseded=known.superseded)
+    known = store.known("c")
+    assert known.superseded == []
+    assert outputs(known, 1, 2, 3) == [b"1", b"2", b"three"]
+
+
+def test_a_row_that_is_removed_meanwhile_is_not_there(store, keep):
+    keep("r1", row([1, 2], [b"one", b"two"]), row([3], [b"three"]))
+    known = store.known("c")
+    with store.changing() as database:
+        database.execute("delete from cached where number = 1")
+    places = known.places([key(1), key(3), key(4)])
+    assert known.present(places) == [None, places[1], None]
+
+
 def test_repeats_are_known_of(store, keep):
     keep("r1", row([1], [b"one"]))
     assert not store.known("c").repeated
