@@ -1,5 +1,6 @@
 """What all tests share: a store of their own, and ways to wait, to run scripts, and to read messages."""
 
+import gc
 import os
 import runpy
 import subprocess
@@ -99,4 +100,9 @@ def ray():
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a machine that is busy with other tests
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield ray
+    started = [found for found in gc.get_objects() if isinstance(found, subprocess.Popen)]
     ray.shutdown()
+    for found in started:  # Ray ends its processes without waiting for them, of which Python warns
+        if found.poll() is None:
+            found.kill()
+            found.wait(30)
