@@ -256,9 +256,9 @@ class Store:
 
     def delete(self, number: int) -> None:
         """Forget a run. Its artifacts stay: other runs may hold equal values."""
-        with self._transaction():
-            self._database.execute("delete from events where run = ?", (number,))
-            self._database.execute("delete from runs where number = ?", (number,))
+        with self.changing() as database:
+            database.execute("delete from events where run = ?", (number,))
+            database.execute("delete from runs where number = ?", (number,))
 
     def record(self, number: int) -> Record:
         """A run as it stands in the store."""

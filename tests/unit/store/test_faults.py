@@ -1,0 +1,178 @@
+"""A store that is not as it should be: one clear error or a recomputation each, and never a traceback of SQLite."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fanlab
+from fanlab import StoreError, pipeline, step
+from fanlab.client import Client
+from fanlab.store import database as module
+from fanlab.store.database import Store
+
+here = pipeline(backend="sequential")
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system or give files away")
+
+
+@step
+def make(x):
+    return np.full(50_000, float(x))
+
+
+@here
+def sweep(x=1):
+    return make(x)
+
+
+def refused(call):
+    with pytest.raises(StoreError) as caught:
+        call()
+    assert not isinstance(caught.value, sqlite3.Error)
+    return str(caught.value)
+
+
+def test_a_store_that_is_a_file_is_refused():
+    Path(".fanlab").write_text("")
+    assert refused(sweep) == (
+        f"the store {Path('.fanlab').absolute()} cannot be used: File exists\n"
+        "  do:    set FANLAB_STORE, or fanlab.configure(store=...), to a folder that can be written"
+    )
+
+
+def test_a_store_that_is_a_link_to_a_folder_is_used():
+    Path("elsewhere").mkdir()
+    Path(".fanlab").symlink_to("elsewhere")
+    sweep()
+    assert Path("elsewhere/runs.sqlite").exists()
+    assert sweep().steps["make"].status == "cached"
+
+
+def test_a_store_that_is_a_link_to_nothing_is_refused():
+    Path(".fanlab").symlink_to("nowhere")
+    assert "cannot be used" in refused(sweep)
+
+
+def test_a_store_that_was_moved_has_everything():
+    run = sweep()
+    shutil.move(".fanlab", "moved")
+    fanlab.configure(store="moved")
+    assert Client().get_pipeline_run(run.name).load()[0] == 1.0
+    assert sweep().steps["make"].status == "cached"
+
+
+def test_a_store_that_was_copied_without_its_times_has_everything():
+    sweep()
+    shutil.copytree(".fanlab", "copied", copy_function=shutil.copyfile)
+    fanlab.configure(store="copied")
+    assert sweep().steps["make"].status == "cached"
+
+
+@pytest.mark.parametrize("rest", [b"", b"no database"])
+def test_a_damaged_database_is_refused(tmp_path, rest):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / "runs.sqlite").write_bytes(b"x" * 5000 + rest)
+    assert refused(lambda: Store(str(folder))) == (
+        f"the store {folder} cannot be opened: file is not a database\n"
+        "  do:    move it away to start a new one, or set FANLAB_STORE to another folder"
+    )
+
+
+def test_a_database_that_was_cut_short_is_refused_where_it_is_read(tmp_path):
+    fanlab.configure(store=tmp_path / "store")
+    for x in range(3):
+        sweep(x)
+    Store(str(tmp_path / "store")).shrink()
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path / "store", copied)
+    for name in ("runs.sqlite-wal", "runs.sqlite-shm"):
+        (copied / name).unlink(missing_ok=True)
+    path = copied / "runs.sqlite"
+    path.write_bytes(path.read_bytes()[:9000])
+    fanlab.configure(store=copied)
+    told = refused(sweep)
+    assert told.startswith(f"the store {copied} cannot be ")
+    assert "\n  do:    " in told
+
+
+def test_a_database_that_another_process_holds_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    folder = tmp_path / "store"
+    fanlab.configure(store=folder)
+    sweep()
+    other = sqlite3.connect(folder / "runs.sqlite", isolation_level=None)
+    other.execute("begin immediate")
+    try:
+        store = Store(str(folder))
+        assert refused(lambda: store.delete(1)) == (
+            f"the store {folder} is locked by another process for more than 0 s\n"
+            "  do:    end the program that holds it open, or set FANLAB_STORE to another folder"
+        )
+    finally:
+        other.execute("rollback")
+        other.close()
+
+
+@root
+def test_a_store_of_another_user_is_refused():
+    os.mkdir(".fanlab")
+    os.chown(".fanlab", 12345, 12345)
+    assert refused(sweep) == (
+        f"the store {Path('.fanlab').absolute()} belongs to another user\n"
+        "  do:    artifacts are pickles, so only a store of your own is opened: set FANLAB_STORE to one"
+    )
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
+    yield folder
+    fanlab.configure(store=None)
+    module._stores.clear()
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@root
+def test_a_full_disk_fails_the_branch_with_what_to_do_and_the_next_run_goes_on(disk):
+    @here
+    def large(count):
+        return make.map(range(count))
+
+    fanlab.configure(store=disk / "store")
+    with pytest.raises((fanlab.PipelineError, StoreError)) as caught:
+        large(12)
+    assert "make room on the disk" in str(caught.value)
+    fanlab.configure(store=disk.parent / "roomy")
+    assert len(large(12).load()) == 12
+
+
+@root
+def test_a_store_that_can_only_be_read_is_told(tmp_path):
+    fanlab.configure(store=tmp_path / "store")
+    sweep()
+    read_only = tmp_path / "read_only"
+    read_only.mkdir()
+    made = subprocess.run(["mount", "--bind", tmp_path / "store", read_only], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"nothing can be mounted here: {made.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", read_only], check=True)
+        fanlab.configure(store=read_only)
+        told = refused(lambda: sweep(2))
+        assert told.startswith(f"the store {read_only} cannot be ")
+        assert "readonly database" in told or "unable to open" in told
+        assert "\n  do:    " in told
+    finally:
+        fanlab.configure(store=None)
+        module._stores.clear()
+        subprocess.run(["umount", "-l", read_only], check=True)
