@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .plans import Plan
     from .runs import Run
     from .step_runs import Artifact, StepRun
+    from .store.formats import register_format
     from .store.hashes import register_hash
 
 # Where each public name lives: it is loaded when first used, so that `import fanlab` stays light.
@@ -46,6 +47,7 @@ _HOMES = {
     "plans": ("Plan",),
     "runs": ("Run",),
     "step_runs": ("Artifact", "StepRun"),
+    "store.formats": ("register_format",),
     "store.hashes": ("register_hash",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -79,6 +81,7 @@ __all__ = [
     "configure",
     "get_step_context",
     "pipeline",
+    "register_format",
     "register_hash",
     "step",
     "unmapped",

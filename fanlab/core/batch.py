@@ -19,6 +19,7 @@ class RunHeader(NamedTuple):
     warning_filters: tuple[Any, ...]  # its warnings.filters
     database: bool = True  # whether the store's database may be opened here: not over a network
     hashes: tuple[Any, ...] = ()  # what fanlab.register_hash has been given: (class, function)
+    formats: tuple[Any, ...] = ()  # what fanlab.register_format has been given: (class, save, load)
 
 
 class Hole(NamedTuple):

@@ -18,7 +18,7 @@ from ..core.record import NodeRecord
 from ..core.settings import settings
 from ..core.spec import Node, Step
 from ..errors import CannotSend, NotReloaded
-from ..store.hashes import registered
+from ..store import formats, hashes
 from ..store.travel import by_value, dumps, first_of
 from .inline import Itself
 from .surroundings import portable
@@ -52,7 +52,8 @@ class Dispatch:
         self._shared: dict[str, bytes] = {}
         header = RunHeader(
             run, name, pipeline, store, os.getcwd(), tuple(sys.path), tuple(os.environ.items()),
-            logging.getLogger().level, portable(iter(warnings.filters)), hashes=portable(registered()),
+            logging.getLogger().level, portable(iter(warnings.filters)),
+            hashes=portable(hashes.registered()), formats=portable(formats.registered()),
         )  # fmt: skip
         self._header = self._blob(dumps(header))
 

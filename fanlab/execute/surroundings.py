@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..core.batch import RunHeader
+from ..store.formats import register_format
 from ..store.hashes import register_hash
 from ..store.travel import by_value
 
@@ -26,6 +27,8 @@ def enter(header: RunHeader) -> None:
     logging.getLogger().setLevel(header.log_level)
     for kind, function in header.hashes:
         register_hash(kind, function)
+    for kind, save, load in header.formats:
+        register_format(kind, save, load)
     warnings.filters[:] = list(header.warning_filters)  # type: ignore[index]
     warnings.simplefilter("default", BytesWarning, append=True)  # tells Python that the list has changed
 
@@ -52,7 +55,7 @@ _ENGINES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES
 
 
 def portable(filters: Iterator[Any]) -> tuple[Any, ...]:
-    """Those of the kernel's warning filters, or registered hashes, that can travel."""
+    """Those of the kernel's warning filters, or registered hashes and formats, that can travel."""
     found = []
     for entry in filters:
         try:

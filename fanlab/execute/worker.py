@@ -25,6 +25,7 @@ from ..core.spec import RECORDER
 from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, pack_scalar, type_name
+from ..store.formats import Unsaved
 from ..store.hashes import steady
 from ..store.travel import leave_home
 from .capture import Capture, end_lines
@@ -40,6 +41,7 @@ except ImportError:  # not a Unix
 
 TELL_SECONDS = 0.05  # how often a batch of short branches tells what has finished
 _BLOBS_KEPT = 256
+_PICKLABLE = "return data that can be pickled: lists instead of generators, no open files, locks or connections"
 _UNLIMITED = sys.maxsize
 _PEAK_SECONDS = 0.001  # branches shorter than this share a look at the memory
 
@@ -344,7 +346,7 @@ class _Work:
         except Exception as error:
             raise CannotStore(
                 f"the result of '{self._batch.node}', of type {type_name(value)}, cannot be stored: {error}",
-                do="return data that can be pickled: lists instead of generators, no open files, locks or connections",
+                do=error.do if isinstance(error, Unsaved) else _PICKLABLE,
             ) from error
 
     def _log(self, stream: str, text: str) -> None:

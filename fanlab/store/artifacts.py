@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.seal import Packed, Stored
 from ..errors import NotFound, StoreError, listed
-from . import codecs
+from . import codecs, formats
 from .hashes import hash_value
 
 _MAGIC = b"fanlab1\n"
@@ -30,6 +30,12 @@ class Artifacts:
 
     def put(self, value: Any, name: str | None = None) -> Stored:
         """Keep a value; a large one becomes a file. Raises what pickling raises, and StoreError for a full disk."""
+        if not formats.any_is_registered():
+            return self._put(value, name)
+        with formats.once():
+            return self._put(value, name)
+
+    def _put(self, value: Any, name: str | None) -> Stored:
         body, buffers = codecs.dump(value)
         nbytes = len(body) + sum(buffer.nbytes for buffer in buffers)
         kind = codecs.type_name(value)

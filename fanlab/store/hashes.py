@@ -25,6 +25,7 @@ from ..core.code_key import CodeKey, code_key
 from ..core.code_token import outline
 from ..errors import Unhashable
 from .arrays import TELL, Token
+from .formats import Unsaved, has_format, saved
 
 Code = Callable[[Any], str | None]  # tells functions, classes and modules; None for anything else
 
@@ -189,6 +190,8 @@ class _Hashing:
     def _object(self, kind: type, value: Any) -> bytes:
         """Anything else: as registered, as libraries' data are told, as code, or by what it is pickled as."""
         told = _tellers[kind] if kind in _tellers else _teller(kind)
+        if has_format(kind) and _registered.keys().isdisjoint(kind.__mro__):
+            told = _as_saved
         if told is not None:
             return self._class(kind) + told(value, self.token)
         token = self._code(value)
@@ -247,6 +250,14 @@ def _teller(kind: type) -> Callable[[Any, Token], bytes] | None:
 
 def _as_registered(function: Callable[[Any], Any]) -> Callable[[Any, Token], bytes]:
     return lambda value, token: b"registered " + token(function(value))
+
+
+def _as_saved(value: Any, token: Token) -> bytes:
+    """The file of a value that has a format of its own."""
+    try:
+        return b"saved " + token(xxhash.xxh3_128_digest(saved(value)))
+    except Unsaved as error:
+        raise Unhashable(str(error), do=error.do) from error
 
 
 def _plain(kind: type, value: Any) -> bytes:

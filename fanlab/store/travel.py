@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar
 from weakref import WeakSet, WeakValueDictionary
@@ -21,6 +21,7 @@ from ..core import origin
 from ..core.code_form import Form, nested
 from ..core.code_parts import module_of
 from ..core.code_token import known, learn
+from .formats import Unsaved, has_format, reduced
 from .hashes import key_of
 
 Uses = Mapping[str, frozenset[str] | None]  # of each module, the attributes that are needed; None: all of them
@@ -62,8 +63,12 @@ def dumps(value: Any) -> bytes:
 def first_of(ways: Sequence[Callable[[], bytes]]) -> bytes:
     """What the first way that does not fail returns. If all fail, raises what the last has raised."""
     for way in ways[:-1]:
-        with suppress(Exception):  # pickling raises what it likes
+        try:
             return way()
+        except Unsaved:  # no way of pickling mends it
+            raise
+        except Exception:  # noqa: BLE001 (pickling raises what it likes)
+            continue
     return ways[-1]()
 
 
@@ -75,7 +80,9 @@ class _ByName(pickle.Pickler):
     """Python's own."""
 
     def reducer_override(self, thing: Any) -> Any:
-        """Refuse functions and classes of the user's."""
+        """Refuse functions and classes of the user's; what has a format of its own is as its file."""
+        if has_format(type(thing)):
+            return reduced(thing)
         if isinstance(thing, (type, FunctionType)) and origin.is_own(module_of(thing)):
             raise OwnCode
         return NotImplemented
@@ -122,16 +129,18 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         self._uses, self._register = uses, register
 
     def reducer_override(self, thing: Any) -> Any:
-        """How a function, class or module is made anew."""
+        """How a function, class or module is made anew, or what has a format of its own."""
+        if has_format(type(thing)):
+            return reduced(thing)
         if isinstance(thing, ModuleType):
             return self._module(thing) if self._takes(thing.__name__) else NotImplemented
         if isinstance(thing, (type, FunctionType)) and self._takes(module_of(thing)):
             assert self._register is not None
             self._register(str(module_of(thing)))
-        reduced = super().reducer_override(thing)
-        if isinstance(thing, type) and isinstance(reduced, tuple) and len(reduced) == 6:
-            return _reduce_class(thing, reduced)
-        return reduced
+        made = super().reducer_override(thing)
+        if isinstance(thing, type) and isinstance(made, tuple) and len(made) == 6:
+            return _reduce_class(thing, made)
+        return made
 
     def _takes(self, module: str | None) -> bool:
         """Whether a module is one of the user's, with a source of its own."""

@@ -3,13 +3,15 @@
 import importlib
 import os
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import fanlab
 from fanlab import step
-from fanlab.store import hashes
+from fanlab.store import formats, hashes
 from fanlab.store.hashes import hash_value
 
 helpers = None  # the module of a test's project
@@ -226,3 +228,35 @@ def test_a_registered_hash_counts_there_too(pipe):
     finally:
         hashes._registered.clear()
         hashes._tellers.clear()
+
+
+class Sealed:
+    """Something that no pickle can hold."""
+
+    def __init__(self, name):
+        self.name, self.lock = name, threading.Lock()
+
+    def __reduce__(self):
+        raise TypeError("it is sealed")
+
+
+def test_a_registered_format_holds_there_too(pipe, statuses):
+    fanlab.register_format(
+        Sealed, lambda value, path: Path(path).write_text(value.name), lambda path: Sealed(Path(path).read_text())
+    )
+    try:
+        made = step(lambda outer, name: {"it": Sealed(outer.name + name)})
+        seen = step(lambda one, length: one["it"].name * length)
+
+        @pipe
+        def run():
+            return seen.map(made.map(Sealed("a"), ["b", "c" * 70_000]), 2)
+
+        assert run().load() == ["abab", ("a" + "c" * 70_000) * 2]
+        again = run()
+        assert set(statuses(again).values()) == {"cached"}
+        assert again.load() == ["abab", ("a" + "c" * 70_000) * 2]
+        assert next(iter(again.steps.values())).load()["it"].name == "ab"
+    finally:
+        formats._registered.clear()
+        formats._by_name.clear()
