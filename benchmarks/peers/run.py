@@ -6,8 +6,10 @@ python benchmarks/peers/run.py dask ray   some
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,21 +46,27 @@ def measured(tool: str, kind: str, count: int, state: str) -> float | str:
     """The median of a tool's warm runs in seconds, or why there is none."""
     environment = {**os.environ, "FANLAB_STORE": f"{state}/fanlab", "PREFECT_HOME": f"{state}/prefect"}
     try:
-        done = subprocess.run(
-            [python_of(tool), HERE / "workload.py", tool, kind, str(count)],
-            env=environment,
-            cwd=state,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
+        command = [python_of(tool), HERE / "workload.py", tool, kind, str(count)]
+    except subprocess.CalledProcessError:
+        return "cannot be installed"
+    # Files, since some tools leave processes behind that would keep a pipe open; a session, to end those.
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, env=environment, cwd=state, stdout=printed, stderr=errors, start_new_session=True
         )
-        return float(json.loads(done.stdout.strip().splitlines()[-1]))
-    except subprocess.TimeoutExpired:
-        return f"more than {SECONDS} s"
-    except subprocess.CalledProcessError as error:
-        lines = (error.stderr or "").strip().splitlines()
-        return f"failed: {lines[-1][:60]}" if lines else "cannot be installed"
+        try:
+            code = process.wait(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"more than {SECONDS} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        printed.seek(0), errors.seek(0)
+        if code:
+            lines = errors.read().strip().splitlines()
+            return f"failed: {lines[-1][:60]}" if lines else f"failed: exit code {code}"
+        return float(json.loads(printed.read().strip().splitlines()[-1]))
 
 
 def main() -> None:
