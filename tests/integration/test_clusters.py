@@ -261,7 +261,7 @@ def test_joblibs_parallel_config_names_a_cluster(engine):
 
         register_ray()
 
-    @pipeline
+    @pipeline(enable_cache=False)
     def beside():
         return step(lambda: os.getppid(), name="beside")()
 
