@@ -13,7 +13,7 @@ from ..core.graph import Graph
 from ..core.keys import KEY_BYTES, branch_keys, numbered
 from ..core.record import NodeRecord, Record
 from ..core.spec import Node, Step
-from ..errors import FanlabError
+from ..errors import FanlabError, Unhashable
 from ..store.cache import Entry, Known, Taken
 from ..store.codecs import short_digest
 from ..store.database import Store
@@ -81,8 +81,9 @@ class Recall:
         found = self._nodes.get(name)
         if found is None:
             found = self._nodes[name] = self._begin(self._graph.nodes[name])
+        before = found.lookup
         keys = self._keys(found, node, start, stop)
-        if len(found.telling.files) > found.told:
+        if len(found.telling.files) > found.told or found.lookup is not before:
             found.told = len(found.telling.files)
             yield Keyed(name, found.code, found.lookup, found.note, dict(found.telling.files))
         if keys is not None and found.lookup is Lookup.ON:
@@ -135,12 +136,16 @@ class Recall:
         return found
 
     def _keys(self, found: _Keys, node: NodeRecord, start: int, stop: int) -> list[bytes] | None:
-        """Make the keys of a range; None where something in the arguments has none, which sending will tell."""
+        """Make the keys of a range; None where something in the arguments has none, or cannot be sent either."""
         if found.lookup is Lookup.OFF and not self._asks_for_seed(node):
             return None
         try:
             shared, mapped = found.telling.arguments(node, start, stop)
-        except FanlabError:
+        except Unhashable as error:
+            if found.lookup is not Lookup.OFF:
+                found.lookup, found.note = Lookup.UNKEYABLE, error.what
+            return None
+        except FanlabError:  # which sending tells
             return None
         keys = branch_keys(found.code, node.info.outputs, shared, mapped, stop - start, short_digest)
         keys = self._told_apart(found, node.info.name, start, keys)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.batch import Column
 from ..core.keys import Texts, short
 from ..core.record import NodeRecord
 from ..core.seal import Packed, Stored
-from ..errors import CannotSend
+from ..errors import CannotSend, Unhashable
 from ..store.codecs import load, scalar, unpack
 from ..store.files import file_digest
 from ..store.hashes import hash_value
 from .values import Values
+
+Told = TypeVar("Told")
+Value = TypeVar("Value")
 
 
 class Telling:
@@ -34,19 +37,21 @@ class Telling:
     def arguments(self, node: NodeRecord, start: int, stop: int) -> tuple[dict[str, str], dict[str, list[str]]]:
         """The texts of shared arguments, and of mapped ones for branches from start up to stop.
 
-        Raises CannotSend for what cannot be sent either, FanOutError for a fan-in with too few values.
+        Raises CannotSend for what cannot be sent either, FanOutError for a fan-in with too few values, and
+        Unhashable for what has no content that can be compared.
         """
         shape = node.shape
         assert shape is not None  # only branches that are known have arguments
         if shape.tree is not None:  # a reduce's calls take two values each
             columns = self._values.operands(node, start, stop)
-            return {}, {str(side): self._column(column) for side, column in enumerate(columns)}
+            only = node.arguments[0].name
+            return {}, {str(side): _of(only, self._column, column) for side, column in enumerate(columns)}
         if self._shared is None:
             shared = ((a.name, self._values.ready(a.value)) for a in node.arguments if not a.mapped)
-            self._shared = {name: self._texts.of(value) for name, value in shared}
+            self._shared = {name: _of(name, self._texts.of, value) for name, value in shared}
         columns = self._values.columns(node.arguments, shape, start, stop)
         names = [argument.name for argument in node.arguments if argument.mapped]
-        return self._shared, {name: self._column(column) for name, column in zip(names, columns, strict=True)}
+        return self._shared, {n: _of(n, self._column, column) for n, column in zip(names, columns, strict=True)}
 
     def _column(self, column: Column) -> list[str]:
         if column.kind != "packed":
@@ -84,3 +89,11 @@ class Telling:
         if stored.inline is not None and stored.type.startswith("pathlib."):
             return self._leaf(load(stored.inline))
         return f"hash {stored.hash}"
+
+
+def _of(name: str, tell: Callable[[Value], Told], value: Value) -> Told:
+    """What is told of an argument's value. Raises Unhashable with the argument's name."""
+    try:
+        return tell(value)
+    except Unhashable as error:
+        raise Unhashable(f"its argument '{name}': {error.what}", do=error.do) from error

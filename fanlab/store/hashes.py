@@ -238,7 +238,7 @@ def _teller(kind: type) -> Callable[[Any, Token], bytes] | None:
     """What tells the values of a class: what has been registered for it or a base, else what is known of libraries."""
     for known in kind.__mro__:
         if known in _registered:
-            found: Any = _as_registered(_registered[known])
+            found: Any = _as_registered(known, _registered[known])
             break
         if (found := TELL.get(f"{known.__module__}.{known.__qualname__}")) is not None:
             break
@@ -248,8 +248,18 @@ def _teller(kind: type) -> Callable[[Any, Token], bytes] | None:
     return found  # type: ignore[no-any-return]
 
 
-def _as_registered(function: Callable[[Any], Any]) -> Callable[[Any, Token], bytes]:
-    return lambda value, token: b"registered " + token(function(value))
+def _as_registered(kind: type, function: Callable[[Any], Any]) -> Callable[[Any, Token], bytes]:
+    def tell(value: Any, token: Token) -> bytes:
+        try:
+            content = function(value)
+        except Exception as error:
+            raise Unhashable(
+                f"the function that tells what a {kind.__qualname__} is raised {type(error).__name__}: {error}",
+                do="mend the function that fanlab.register_hash has been given",
+            ) from error
+        return b"registered " + token(content)
+
+    return tell
 
 
 def _as_saved(value: Any, token: Token) -> bytes:

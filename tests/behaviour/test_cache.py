@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import fanlab
-from fanlab import get_step_context, pipeline, step
+from fanlab import get_step_context, pipeline, step, unmapped
 from fanlab.client import Client
+from fanlab.store import hashes
 
 BIG = 20_000  # floats: more than the database holds itself
 
@@ -412,6 +413,69 @@ def test_what_is_chosen_to_run_again_runs_with_what_depends_on_it(pipe, ran):
     assert ran.since() == ["draw2", "read"]
     assert again.why("draw[1]") == "ran: it was chosen to run again"
     assert again.steps["draw[0]"].status == "cached"
+
+
+# what has no key
+
+
+class Place:
+    """A key of a dict whose content nobody can tell."""
+
+    def __reduce__(self):
+        return Place, ()
+
+
+@pytest.fixture
+def untold(monkeypatch):
+    """What tells a Place fails."""
+    monkeypatch.setattr(hashes, "_registered", {})
+    monkeypatch.setattr(hashes, "_tellers", {})
+    fanlab.register_hash(Place, lambda place: place.nowhere)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_an_argument_that_cannot_be_keyed_is_named_and_its_branches_run_again(pipe, ran, untold, capsys, mapped):
+    @step
+    def count(places, x):
+        ran("count")
+        return len(places) + x
+
+    @pipe
+    def sweep():
+        places = {Place(): 1}
+        return count.map([places, places], 1) if mapped else count.map(unmapped(places), [1, 1])
+
+    why = (
+        "its argument 'places': the function that tells what a Place is raised AttributeError: "
+        "'Place' object has no attribute 'nowhere'"
+    )
+    for _ in range(2):
+        run = sweep()
+        assert run.load() == [2, 2]
+        assert ran.since() == ["count", "count"]
+        assert capsys.readouterr().err == f"fanlab: 'count' runs without the cache: {why}\n"
+        assert run.why("count[0]") == f"ran: it cannot be keyed: {why}"
+
+
+def test_code_that_cannot_be_keyed_is_named_and_its_branches_run_again(pipe, ran, untold, capsys):
+    place = Place()
+
+    @step
+    def count(x):
+        ran("count")
+        return x if place else 0
+
+    @pipe
+    def sweep():
+        return count.map([1, 2])
+
+    for _ in range(2):
+        assert sweep().load() == [1, 2]
+        assert ran.since() == ["count", "count"]
+        assert capsys.readouterr().err == (
+            "fanlab: 'count' runs without the cache: its closure variable 'place': the function that tells what a Place "
+            "is raised AttributeError: 'Place' object has no attribute 'nowhere'\n"
+        )
 
 
 # what comes back

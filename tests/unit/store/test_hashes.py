@@ -316,6 +316,16 @@ def test_it_goes_before_what_is_known_of_a_class():
     assert hash_value(np.zeros(3)) == hash_value(np.ones(3)) != hash_value(np.ones(4))
 
 
+def test_a_registered_function_that_fails_is_named_with_what_it_raised():
+    register_hash(Handle, lambda handle: handle.nam)
+    with pytest.raises(Unhashable) as caught:
+        hash_value([Handle("a")])
+    assert str(caught.value) == (
+        "the function that tells what a Handle is raised AttributeError: 'Handle' object has no attribute 'nam'\n"
+        "  do:    mend the function that fanlab.register_hash has been given"
+    )
+
+
 @pytest.mark.parametrize("arguments", [("Handle", len), (Handle, "len")])
 def test_only_a_class_and_a_function_can_be_registered(arguments):
     with pytest.raises(TypeError) as caught:
