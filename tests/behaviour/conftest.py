@@ -78,3 +78,27 @@ def living():
         return found
 
     return living
+
+
+@pytest.fixture
+def ran(tmp_path):
+    """What steps noted since this was last asked, in order of the alphabet."""
+
+    class Ran:
+        def __init__(self, folder):
+            self.folder = folder
+
+        def __call__(self, name):
+            with open(os.path.join(self.folder, "ran.txt"), "a") as file:
+                file.write(f"{name}\n")
+
+        def since(self):
+            path = os.path.join(self.folder, "ran.txt")
+            if not os.path.exists(path):
+                return []
+            with open(path) as file:
+                found = sorted(file.read().split())
+            os.unlink(path)
+            return found
+
+    return Ran(str(tmp_path))
