@@ -79,7 +79,7 @@ def test_a_rerun_takes_over_the_rest(notebook):
     notebook.run("%%pipeline r -j 2\nsq.map([1, 2, 3])")
     statuses = notebook.run("again = r.last_run.rerun(r.last_run.results.query('y == 4'))")
     assert statuses[-1]["data"]["text/plain"] == "r: completed\n  ✓ sq  3 of 3 completed"
-    assert notebook.value("again.profile['attempts'].tolist()") == "[1, 1, 1]"
+    assert notebook.value("again.profile['status'].tolist()") == "['cached', 'completed', 'cached']"
 
 
 def test_running_only_the_combine_cell_runs_no_branch(notebook):
@@ -133,7 +133,7 @@ def test_help_is_shown_for_a_step_cell(notebook):
 
 
 def test_settings_hold_for_cells_that_say_nothing(notebook):
-    notebook.run("import os\n@step\ndef pid(i):\n    return os.getpid()")
+    notebook.run("import os\n@step(enable_cache=False)\ndef pid(i):\n    return os.getpid()")
     notebook.run("%config FanlabMagics.backend = 'sequential'")
     notebook.run("%%pipeline p\nhere = pid(0)")
     notebook.run("%%pipeline p --backend loky\nthere = pid(0)")

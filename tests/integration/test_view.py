@@ -74,10 +74,20 @@ def test_the_widget_of_a_completed_run_is_closed(notebook):
     assert len(Watcher(notebook, SLOW).of("comm_close")) >= 1
 
 
-def test_a_failed_run_that_no_page_has_looked_at_leaves_no_widget(notebook):
-    watcher = Watcher(notebook, "%%pipeline sweep -j 2\nwait.map(range(10, 16), seconds=0.2)")
-    assert len(watcher.of("comm_close")) >= 1
+FAILING = "%%pipeline sweep -j 2\nwait.map(range(10, 16), seconds=0.2)"
+
+
+def test_the_view_of_a_failed_run_is_no_part_of_its_output(notebook):
+    watcher = Watcher(notebook, FAILING)
+    shown = [content["data"] for content in watcher.of("update_display_data")]
+    assert [list(data) for data in shown] == [[VIEW], []]
+    assert sorted(watcher.of("display_data")[-1]["data"]) == ["text/html", "text/plain"]
     assert watcher.of("error")[0]["ename"] == "PipelineError"
+
+
+def test_the_view_of_a_failed_run_is_closed_by_the_next_run_of_its_pipeline(notebook):
+    assert Watcher(notebook, FAILING).of("comm_close") == []
+    assert len(Watcher(notebook, SLOW).of("comm_close")) >= 1
 
 
 def test_a_view_that_cannot_be_drawn_costs_no_run(notebook):
