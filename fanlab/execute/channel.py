@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import shutil
@@ -21,7 +22,8 @@ class Channel:
 
     def __init__(self, greet: Callable[[int, int], None]) -> None:
         self.key = os.urandom(32)
-        self.folder = tempfile.mkdtemp(prefix="fanlab-")  # of sockets and status pages, for this user only
+        self.folder = tempfile.mkdtemp(prefix="fanlab-")  # of sockets, for this user only
+        self.pages = _pages(self.folder)  # of the workers' status pages
         self._listener = Listener(os.path.join(self.folder, "events"), "AF_UNIX", authkey=self.key, backlog=128)
         self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
         self._watch.bind(self.watch)
@@ -65,10 +67,11 @@ class Channel:
             found[1].wait(seconds)
 
     def end(self) -> None:
-        """Listen no more, and remove the folder."""
+        """Listen no more, and remove the folders."""
         self._listener.close()
         self._watch.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.pages, ignore_errors=True)
 
     def _accept(self) -> None:
         while True:
@@ -95,3 +98,10 @@ class Channel:
             connection.close()
             if worker:
                 self._workers.pop(worker)[1].set()
+
+
+def _pages(otherwise: str) -> str:
+    """A folder in memory, where there is one: a page on a disk that is busy would hold up the branch that writes it."""
+    with contextlib.suppress(OSError):
+        return tempfile.mkdtemp(prefix="fanlab-", dir="/dev/shm")
+    return otherwise

@@ -58,7 +58,7 @@ class Slot:
         self.worker = worker
         self.sent.clear()
         with contextlib.suppress(OSError):
-            self._page = Page(process.page_path(self._channel.folder, worker))
+            self._page = Page(process.page_path(self._channel.pages, worker))
 
     def status(self, generation: int | None = None) -> Status | None:
         """What the worker runs now; of the generation before, what it ran when it ended."""
@@ -95,7 +95,7 @@ class Slot:
     def _new(self) -> Any:
         self._started = False
         channel = self._channel
-        setup = (channel.address, channel.watch, channel.key, self.index, channel.folder)
+        setup = (channel.address, channel.watch, channel.key, self.index, channel.pages)
         # Each worker is one of many: libraries that start a thread for each core get their share of the cores.
         env = {f"{name}_NUM_THREADS": str(self._cores) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
         env = {name: os.environ.get(name, value) for name, value in env.items()}
