@@ -1,4 +1,7 @@
-"""The Python face: the decorators @step and @pipeline, and Pipeline."""
+"""The Python face: the decorators @step and @pipeline, and Pipeline.
+
+Over 300 lines, since the options of both decorators are spelled out, twice each: for people and for type checkers.
+"""
 
 from __future__ import annotations
 

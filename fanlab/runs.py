@@ -1,4 +1,7 @@
-"""Runs as people hold them: Run, StepRun and Artifact, views on a record and its store."""
+"""Runs as people hold them: Run, StepRun and Artifact, views on a record and its store.
+
+Over 300 lines: everything that a run can be asked, most of it in a line each.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A body's calls become a Graph: the one recorder, active while a pipeline's body runs."""
+"""A body's calls become a Graph: the one recorder, active while a pipeline's body runs.
+
+Over 300 lines: whatever a body can do is recorded by the one recorder.
+"""
 
 from __future__ import annotations
 

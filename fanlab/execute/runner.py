@@ -1,4 +1,7 @@
-"""Drives one run: the loop in which everything that happens to it meets."""
+"""Drives one run: the loop in which everything that happens to it meets.
+
+Over 300 lines, since it brings the rooms of a run together; what each of them does is in their own files.
+"""
 
 from __future__ import annotations
 

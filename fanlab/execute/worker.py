@@ -1,6 +1,7 @@
 """What runs inside a worker: open the inputs, call the step, store the outputs, tell what happened.
 
 Every worker process pays for its imports: core, store, errors, and its own small helpers beside it.
+Over 300 lines: the loop over the branches of a batch, and the steps of that loop, read as one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The database of runs: events go in as rows, and come out as the record of a run."""
+"""The database of runs: events go in as rows, and come out as the record of a run.
+
+Over 300 lines: all that is said to SQLite, so that one place knows its tables, its transactions and its faults.
+"""
 
 from __future__ import annotations
 
