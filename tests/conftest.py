@@ -14,6 +14,8 @@ import pytest
 import fanlab
 from fanlab.show.terminal import Nowhere
 
+MOST_DESCRIPTORS = 300
+
 
 @pytest.fixture(autouse=True)
 def own_store(tmp_path, monkeypatch):
@@ -23,6 +25,8 @@ def own_store(tmp_path, monkeypatch):
     monkeypatch.setattr("fanlab.show.live.InLines", Nowhere)  # whose lines depend on how long a run takes
     yield
     fanlab.configure(store=None, n_jobs=None, backend=None, store_limit=None)
+    if len(os.listdir("/proc/self/fd")) > MOST_DESCRIPTORS:  # stores of earlier tests, in cycles of pipelines and runs
+        gc.collect()
 
 
 @pytest.fixture

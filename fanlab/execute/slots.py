@@ -21,6 +21,7 @@ from .channel import Channel
 from .page import Page, Status
 
 IDLE_SECONDS = 300  # a worker that has had nothing to do for so long ends; joblib's own figure
+_START_SECONDS = 5.0  # how long a process that ends waits for workers that are being started
 _NEVER = float("inf")
 
 
@@ -159,10 +160,16 @@ class Slots:
         self.channel.end()
 
     def _kill(self) -> None:
-        """End all workers at once, without waiting for them."""
-        if os.getpid() == self._process:
-            for slot in self._slots:
-                slot.kill()
+        """End all workers at once, without waiting for them; those that are being started are started first.
+
+        What a start makes for the whole system would be left behind by a process that ends in the middle of it.
+        """
+        if os.getpid() == self._process and self.lock.acquire(timeout=_START_SECONDS):
+            try:
+                for slot in self._slots:
+                    slot.kill()
+            finally:
+                self.lock.release()
 
     def _greet(self, index: int, worker: int) -> None:
         with self.lock:

@@ -90,7 +90,9 @@ def in_a_terminal(folder, program, **environment):
     os.close(follower)
     found = b""
     while True:
-        ready, _, _ = select.select([leader], [], [], 60)
+        waits = select.poll()  # select() knows no descriptor above 1,023
+        waits.register(leader, select.POLLIN)
+        ready = waits.poll(60_000)
         assert ready, "the program is silent"
         try:
             part = os.read(leader, 65536)
