@@ -208,7 +208,7 @@ class _Walk(Tokens):
     def _whole(self, module: ModuleType, label: str) -> None:
         """Let count all of a module, where nobody can tell what is used of it."""
         self._uses[module.__name__] = None
-        for name, value in sorted(vars(module).items()):
+        for name, value in sorted(vars(module).copy().items()):
             if not (name.startswith("__") and name.endswith("__")):
                 self.take(f"of {name}")
                 self.refer("global", f"{label}.{name}", value)

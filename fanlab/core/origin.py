@@ -49,7 +49,7 @@ def _is_own_file(file: str | None) -> bool:
 
 def own_modules() -> list[ModuleType]:
     """The user's own modules that this process has imported, without the program itself."""
-    found = [module for name, module in list(sys.modules.items()) if name not in _MAIN and _imported(module, name)]
+    found = [module for name, module in sys.modules.copy().items() if name not in _MAIN and _imported(module, name)]
     return [module for module in found if is_own(module.__name__)]
 
 

@@ -69,7 +69,8 @@ def _kept(recipe: Any, artifacts: Artifacts) -> Stored:
 def environment() -> dict[str, Any]:
     """Python, the system, the imported packages with their versions, and the commit of the working directory."""
     packages = {"fanlab": _own_version()}
-    for name, module in sorted(sys.modules.items()):
+    # The copy is one step: a thread of the run may be importing.
+    for name, module in sorted(sys.modules.copy().items()):
         version = getattr(module, "__dict__", {}).get("__version__") if "." not in name else None
         if isinstance(version, str) and not name.startswith("_"):
             packages[name] = version

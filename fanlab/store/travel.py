@@ -152,7 +152,7 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         used = self._uses.get(module.__name__)
         state = {
             name: value
-            for name, value in vars(module).items()
+            for name, value in vars(module).copy().items()
             if name != "__builtins__" and (used is None or name in used or name in _OF_MODULES)
         }
         return _module, (module.__name__,), state, None, None, _fill_module

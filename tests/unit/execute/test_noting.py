@@ -1,9 +1,12 @@
 """What is noted of a run: a recipe that can be pickled, and the environment."""
 
+import gc
 import pickle
 import platform
 import subprocess
+import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -51,6 +54,23 @@ def test_the_environment_names_python_and_the_imported_packages():
     found = noting.environment()
     assert found["python"] == platform.python_version()
     assert found["packages"]["numpy"] == np.__version__
+    assert "fanlab" in found["packages"]
+
+
+def test_the_environment_is_told_while_modules_are_being_imported(monkeypatch):
+    def imports(phase, _):
+        name = f"imported_{len(sys.modules)}"
+        sys.modules[name] = types.ModuleType(name)
+
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    before = gc.get_threshold()
+    gc.callbacks.append(imports)
+    gc.set_threshold(1)  # so that there is a collection, and with it an import, between any two entries
+    try:
+        found = noting.environment()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(imports)
     assert "fanlab" in found["packages"]
 
 
