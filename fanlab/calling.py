@@ -160,7 +160,7 @@ class Call:
             keep,
             run._table,
             fresh,
-            lambda: noted(order.recipe, store.artifacts),
+            lambda: noted(order.recipe, store.artifacts, runner.backend),
         )
         run._attach(runner, traced.graph)
         runner.begin(whole=whole)

@@ -98,7 +98,7 @@ class Run:
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """What it ran in: python, platform, packages (imported ones, with their versions) and git_commit."""
+        """What it ran in: python, platform, backend, packages (imported ones, with their versions) and git_commit."""
         return MappingProxyType(dict(self._record.environment))
 
     @property

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 import fanlab
 from fanlab.show.terminal import Nowhere
@@ -91,6 +93,19 @@ def refusal():
         return str(caught.value)
 
     return refusal
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A shell without fanlab. Its cells are numbered from 1."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
+    InteractiveShell.clear_instance()
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    yield InteractiveShell.instance(config=config)
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing import AuthenticationError
@@ -15,6 +13,7 @@ from multiprocessing.connection import Connection, Listener
 from typing import Any
 
 from .base import Deliver
+from .folders import make_folder, remove_folder
 
 
 class Channel:
@@ -22,7 +21,7 @@ class Channel:
 
     def __init__(self, greet: Callable[[int, int], None]) -> None:
         self.key = os.urandom(32)
-        self.folder = tempfile.mkdtemp(prefix="fanlab-")  # of sockets, for this user only
+        self.folder = make_folder("fanlab-")  # of sockets, for this user only
         self.pages = _pages(self.folder)  # of the workers' status pages
         self._listener = Listener(os.path.join(self.folder, "events"), "AF_UNIX", authkey=self.key, backlog=128)
         self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
@@ -70,8 +69,8 @@ class Channel:
         """Listen no more, and remove the folders."""
         self._listener.close()
         self._watch.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.pages, ignore_errors=True)
+        for folder in {self.folder, self.pages}:
+            remove_folder(folder)
 
     def _accept(self) -> None:
         while True:
@@ -103,5 +102,5 @@ class Channel:
 def _pages(otherwise: str) -> str:
     """A folder in memory, where there is one: a page on a disk that is busy would hold up the branch that writes it."""
     with contextlib.suppress(OSError):
-        return tempfile.mkdtemp(prefix="fanlab-", dir="/dev/shm")
+        return make_folder("fanlab-", "/dev/shm")
     return otherwise

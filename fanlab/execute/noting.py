@@ -23,7 +23,7 @@ class _TooLarge(Exception):  # noqa: N818
     pass
 
 
-def noted(recipe: Callable[[], Any] | None, artifacts: Artifacts) -> Noted:
+def noted(recipe: Callable[[], Any] | None, artifacts: Artifacts, backend: str) -> Noted:
     """The recipe pickled, or why it cannot be, and the environment."""
     kept, why = None, "nothing says how it was made"
     if recipe is not None:
@@ -33,7 +33,7 @@ def noted(recipe: Callable[[], Any] | None, artifacts: Artifacts) -> Noted:
             why = f"its body and arguments take more than {MOST_BYTES >> 20} MB"
         except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
             why = f"its body or its arguments cannot be pickled: {error}"
-    return Noted(kept, why, environment())
+    return Noted(kept, why, environment(backend))
 
 
 def _kept(recipe: Any, artifacts: Artifacts) -> Stored:
@@ -66,8 +66,8 @@ def _kept(recipe: Any, artifacts: Artifacts) -> Stored:
     return artifacts.keep("recipe", body, buffers)
 
 
-def environment() -> dict[str, Any]:
-    """Python, the system, the imported packages with their versions, and the commit of the working directory."""
+def environment(backend: str) -> dict[str, Any]:
+    """Python, the system, the backend, imported packages with their versions, and the working directory's commit."""
     packages = {"fanlab": _own_version()}
     # The copy is one step: a thread of the run may be importing.
     for name, module in sorted(sys.modules.copy().items()):
@@ -77,6 +77,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {os.uname().machine}" if hasattr(os, "uname") else sys.platform,
+        "backend": backend,
         "packages": packages,
         "git_commit": commit(os.getcwd()),
     }

@@ -12,8 +12,6 @@ import multiprocessing
 import multiprocessing.util
 import os
 import pickle
-import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -26,6 +24,7 @@ from ..core.events import Finished
 from ..store.travel import dumps
 from . import cargo
 from .base import Message
+from .folders import make_folder, remove_folder
 from .loky import Loky
 from .sender import Line
 from .slots import slots
@@ -176,7 +175,7 @@ class Outpost(Line):
         self._busy.set()
         self.close()
         if not self.sees_store:
-            shutil.rmtree(self.store, ignore_errors=True)
+            remove_folder(self.store)
 
     def _look(self) -> None:
         """Tell every so often which branches run."""
@@ -222,12 +221,7 @@ def _sees(post: Post) -> bool:
 
 
 def _scratch() -> str:
-    """A folder of this worker's own for artifacts. Those of workers that have been killed are removed."""
-    parent = tempfile.gettempdir()
-    for name in os.listdir(parent):
-        owner = name.removeprefix(_FOLDER).partition("-")[0]
-        if name.startswith(_FOLDER) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
-    found = tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-")
-    atexit.register(shutil.rmtree, found, ignore_errors=True)
+    """A folder of this worker's own for artifacts."""
+    found = make_folder(_FOLDER)
+    atexit.register(remove_folder, found)
     return found

@@ -116,6 +116,11 @@ class Runner:
         self._ended = False
 
     @property
+    def backend(self) -> str:
+        """Where its branches run, from its beginning on."""
+        return self._course.executor.name
+
+    @property
     def workers(self) -> int:
         """How many branches run at once, from its beginning on."""
         return self._course.executor.slots

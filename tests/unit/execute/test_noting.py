@@ -24,14 +24,14 @@ def artifacts(tmp_path):
 
 def test_a_recipe_comes_back_with_its_large_data_apart(artifacts):
     value = {"x": np.arange(100_000)}
-    found = noting.noted(lambda: value, artifacts)
+    found = noting.noted(lambda: value, artifacts, "loky")
     assert found.refused == ""
     assert found.recipe.inline is None
     assert (artifacts.get(found.recipe)["x"] == value["x"]).all()
 
 
 def test_a_small_recipe_is_kept_where_it_is(artifacts):
-    found = noting.noted(lambda: [1, 2], artifacts)
+    found = noting.noted(lambda: [1, 2], artifacts, "loky")
     assert pickle.loads(found.recipe.inline) == [1, 2]
 
 
@@ -46,12 +46,12 @@ def test_a_small_recipe_is_kept_where_it_is(artifacts):
 )
 def test_what_cannot_be_kept_says_why(artifacts, monkeypatch, recipe, refused):
     monkeypatch.setattr(noting, "MOST_BYTES", 10_000)
-    found = noting.noted(recipe, artifacts)
+    found = noting.noted(recipe, artifacts, "loky")
     assert (found.recipe, found.refused) == (None, refused)
 
 
 def test_the_environment_names_python_and_the_imported_packages():
-    found = noting.environment()
+    found = noting.environment("loky")
     assert found["python"] == platform.python_version()
     assert found["packages"]["numpy"] == np.__version__
     assert "fanlab" in found["packages"]
@@ -67,7 +67,7 @@ def test_the_environment_is_told_while_modules_are_being_imported(monkeypatch):
     gc.callbacks.append(imports)
     gc.set_threshold(1)  # so that there is a collection, and with it an import, between any two entries
     try:
-        found = noting.environment()
+        found = noting.environment("loky")
     finally:
         gc.set_threshold(*before)
         gc.callbacks.remove(imports)
@@ -101,4 +101,5 @@ def test_a_run_has_its_environment_in_the_store_too():
 
     run = sweep()
     assert run.environment["python"] == platform.python_version()
+    assert run.environment["backend"] == "sequential"
     assert Client().get_pipeline_run(run.name).environment == run.environment

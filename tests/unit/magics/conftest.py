@@ -1,11 +1,8 @@
 """An IPython shell with fanlab loaded, and ways to run cells in it and to read what they say."""
 
 import re
-import sys
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 STEPS = """\
 from fanlab import step
@@ -18,19 +15,6 @@ def inv(x):
 def total(values):
     return sum(values.values()) if isinstance(values, dict) else sum(values)
 """
-
-
-@pytest.fixture
-def bare(tmp_path, monkeypatch):
-    """A shell without fanlab. Its cells are numbered from 1."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
-    InteractiveShell.clear_instance()
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    yield InteractiveShell.instance(config=config)
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture
