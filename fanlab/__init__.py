@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Pipeline, pipeline, step
     from .client import Client, get_step_context
     from .core.spec import Branches, Output, Step, unmapped
     from .errors import (
@@ -28,15 +27,16 @@ if TYPE_CHECKING:
         Unhashable,
         WorkerDied,
     )
+    from .pipelines import Pipeline, pipeline
     from .plans import Plan
     from .runs import Run
     from .step_runs import Artifact, StepRun
+    from .steps import step
     from .store.formats import register_format
     from .store.hashes import register_hash
 
 # Where each public name lives: it is loaded when first used, so that `import fanlab` stays light.
 _HOMES = {
-    "api": ("Pipeline", "pipeline", "step"),
     "client": ("Client", "get_step_context"),
     "core.spec": ("Branches", "Output", "Step", "unmapped"),
     "errors": (
@@ -44,9 +44,11 @@ _HOMES = {
         "NotFound", "NotReloaded", "PipelineError", "StepCallError", "StepDefinitionError", "StepTimeout",
         "StoreError", "Unhashable", "WorkerDied",
     ),
+    "pipelines": ("Pipeline", "pipeline"),
     "plans": ("Plan",),
     "runs": ("Run",),
     "step_runs": ("Artifact", "StepRun"),
+    "steps": ("step",),
     "store.formats": ("register_format",),
     "store.hashes": ("register_hash",),
 }  # fmt: skip

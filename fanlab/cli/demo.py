@@ -10,7 +10,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from ..api import pipeline, step
+from ..pipelines import pipeline
+from ..steps import step
 
 PACKAGES = (
     "asyncio", "collections", "concurrent", "email", "html", "http", "importlib", "json",

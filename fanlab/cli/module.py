@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ..api import Pipeline
 from ..errors import NotFound, PipelineError, listed, near
+from ..pipelines import Pipeline
 from ..runs import Run
 from .values import known, value
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..api import Pipeline
 from ..client import Client
 from ..errors import near
 from ..exports import export, value_of
 from ..failing import raise_failure
+from ..pipelines import Pipeline
 from ..plans import Plan
 from ..runs import Run
 from .body import Body

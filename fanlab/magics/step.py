@@ -15,8 +15,8 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..api import step
 from ..errors import near
+from ..steps import step
 from .arguments import number, seconds, variable_name
 from .body import CellSyntaxError, Source, cell_source, compiled, parsed
 
