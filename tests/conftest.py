@@ -3,6 +3,7 @@
 import gc
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,9 @@ from traitlets.config import Config
 
 import fanlab
 from fanlab.show.terminal import Nowhere
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MOST_DESCRIPTORS = 200  # new ones, before what nobody uses any more is looked for
 _held = [0]  # those that were in use then

@@ -74,7 +74,7 @@ class _File:
         self.stamp, self._name, self._text = stamp, name, text
         self._compiled: list[CodeType] | None = None
         try:
-            self.statements = [_Statement(node, name) for node in ast.parse(text).body]
+            self.statements = [_Statement(node, name) for node in parse(text).body]
         except (SyntaxError, ValueError):
             self.statements = []
 
@@ -87,6 +87,17 @@ class _File:
 
 
 _files: dict[str, _File] = {}
+
+
+def parse(text: str) -> ast.Module:
+    """A text's syntax tree. Raises SyntaxError, and ValueError for text that no source can be.
+
+    Python before 3.11.8 and 3.12.2 counts the depth of all threads' trees in one place, and may raise SystemError for
+    a sound text while another thread parses too (python/cpython#106905): then it is parsed once more.
+    """
+    with contextlib.suppress(SystemError):
+        return ast.parse(text)
+    return ast.parse(text)
 
 
 def definition(code: CodeType) -> Definition | None:

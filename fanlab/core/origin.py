@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 
 from ..place import PACKAGE
-from .code_source import source_digest
+from .code_source import parse, source_digest
 
 _MAIN = ("__main__", "__mp_main__", "builtins")
 _SITE = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -146,7 +146,7 @@ def _imports(file: str, module: str) -> list[str]:
     """The modules that a file imports anywhere in it."""
     try:
         with tokenize.open(file) as opened:
-            tree = ast.parse(opened.read())
+            tree = parse(opened.read())
     except (OSError, SyntaxError, ValueError):
         return []
     package = module if os.path.basename(file).startswith("__init__.") else module.rpartition(".")[0]
