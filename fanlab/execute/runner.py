@@ -9,11 +9,12 @@ import contextlib
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ..core.caught import Caught
 from ..core.code_key import CodeKeys
 from ..core.events import Event, Failure, NodeInfo, Recorded, Returned, RunEnded, RunStarted
 from ..core.expand import Shape
@@ -109,6 +110,7 @@ class Runner:
         self._endings = Endings(self._course)
         self._hearing = Hearing(self._course, self._endings)
         self._sending = Sending(self._course, dispatch, self._expanding.passed_on, recall.look_up)
+        self._caught = Caught()
         self._note = note  # told when there is time for it, and before the end
         self._open = contextlib.ExitStack()
         self._store = store
@@ -162,13 +164,14 @@ class Runner:
         node, branch = need(value)
         tolerant = isinstance(value, Gathered)
         with self._closing():
-            self._extend(node, tolerant=tolerant)
+            self._extend(tolerant=(node,) if tolerant else ())
             while not (self._over() or self._course.schedule.ended(node, branch)):
                 self._go_on()
             self._journal.save()  # what the body does now may end the process
         found = self._record.nodes[node]
         branches = [branch or 0] if isinstance(value, Output) else found.branches()
         if not tolerant and (found.shape is None or any(found.outputs[b] is None for b in branches)):
+            self._caught.add((node, branch))
             raise NotAvailable(f"'{node}' has no value: it is {found.overall().word}")
         return self._values.open(self._values.seal_value(value))
 
@@ -182,6 +185,8 @@ class Runner:
         with contextlib.suppress(Cancelled), self._closing():
             while not self._over():
                 self._go_on()
+            if not self._course.stopped:  # else what the body has caught is why something did not run
+                self._tell_handled()
             self._close("failed" if self._record.unhandled() else "completed")
 
     def returned(self, value: Any) -> None:
@@ -196,22 +201,29 @@ class Runner:
             return
         with contextlib.suppress(Cancelled), self._closing():
             if failure is None:
+                self._extend(strict=self._caught.let_go())
                 while not self._over():
                     self._go_on()
+                self._tell_handled()
             else:
                 self._cancel()
             self._close("failed", failure)
 
-    def _extend(self, read: str = "", *, tolerant: bool = False) -> None:
-        """Take in what has been recorded since, and that the body reads a node itself."""
+    def _extend(self, strict: Iterable[str] = (), tolerant: Iterable[str] = ()) -> None:
+        """Take in what has been recorded since, and that the body reads nodes and does or does not survive failures."""
         before = self._course.graph.tolerated()
-        if read:
-            self._course.graph.read(() if tolerant else (read,), (read,) if tolerant else ())
+        self._course.graph.read(strict, tolerant)
         infos = self._take_in()
         after, new = self._course.graph.tolerated(), {info.name for info in infos}
         changed = {name: name in after for name in before ^ after if name not in new}
         if infos or changed:
             self._journal.emit([Recorded(infos, changed, time.time())])
+
+    def _tell_handled(self) -> None:
+        """Tell which failures the body has caught and gone on after."""
+        handled = self._caught.handled(self._course.graph, self._record)
+        if handled:
+            self._journal.emit([Recorded((), dict.fromkeys(sorted(handled), True), time.time())])
 
     @contextlib.contextmanager
     def _closing(self) -> Iterator[None]:

@@ -125,7 +125,7 @@ def test_a_failure_is_raised_where_its_value_is_loaded_and_everything_else_runs_
     assert (run.status, list(run.results["status"])) == ("failed", ["completed"] * 3 + ["failed"])
 
 
-def test_a_body_may_catch_the_failure_of_a_value_and_go_on(pipe):
+def test_a_failure_that_the_body_catches_is_handled_and_stays_to_be_seen(pipe, capsys):
     @pipe
     def sweep():
         try:
@@ -133,10 +133,70 @@ def test_a_body_may_catch_the_failure_of_a_value_and_go_on(pipe):
         except fanlab.PipelineError:
             return square(3)
 
-    with pytest.raises(fanlab.PipelineError) as caught:  # the failure is still one that nobody expected
+    run = sweep()
+
+    assert (run.status, run.load()) == ("completed", 9)
+    assert run.results["status"].to_dict() == {"inverse": "failed", "square": "completed"}
+    assert run.results["error"]["inverse"] == "ZeroDivisionError: division by zero"
+    assert capsys.readouterr().err.endswith("fanlab: 1 failed branch was handled\n")
+
+
+def test_a_body_that_catches_the_loss_of_what_needed_a_failure_has_handled_it(pipe):
+    @pipe
+    def sweep():
+        lost = [square(halve(inverse(0))), *square.map(inverse.map([1, 0]))]
+        for one in lost:
+            try:
+                one.load()
+            except fanlab.PipelineError:
+                pass
+        return square(3)
+
+    run = sweep()
+
+    assert (run.status, run.load()) == ("completed", 9)
+    assert [name for name, found in run.steps.items() if found.status == "failed"] == ["inverse", "inverse_2[1]"]
+
+
+def test_a_failure_that_somebody_else_needs_or_that_the_body_never_met_fails_the_run(pipe):
+    @pipe
+    def needed():
+        bad = inverse(0)
+        try:
+            bad.load()
+        except fanlab.PipelineError:
+            return square(bad)
+
+    @pipe
+    def unmet():
+        found = inverse.map([0, 0])
+        try:
+            found[0].load()
+        except fanlab.PipelineError:
+            return square(3)
+
+    for body in (needed, unmet):
+        with pytest.raises(fanlab.PipelineError, match="failed: ZeroDivisionError") as caught:
+            body()
+        assert caught.value.run.status == "failed"
+
+
+def test_a_body_that_raises_what_it_has_caught_fails_its_run(pipe, capsys):
+    @pipe
+    def sweep():
+        found = inverse.map([0])
+        gather(found.successful())
+        try:
+            found.load()
+        except fanlab.PipelineError:
+            halve(1).load()
+            raise
+
+    with pytest.raises(fanlab.PipelineError) as caught:
         sweep()
 
-    assert caught.value.run["square"].load() == 9
+    assert caught.value.run.status == "failed"
+    assert "handled" not in capsys.readouterr().err
 
 
 def test_a_body_that_raises_after_steps_have_run_keeps_them_and_its_run_fails(pipe):
