@@ -21,6 +21,7 @@ from .core.events import Event
 from .core.graph import Graph
 from .core.pending import Pending
 from .core.record import Record
+from .core.retold import retold
 from .core.seal import Stored
 from .core.selection import chosen
 from .errors import NotAvailable, NotFound, PipelineError, StoreError, listed, near
@@ -214,17 +215,14 @@ class Run:
 
         Steps are chosen by name: a node, a branch, a pattern for nodes (`"fit*"`), or a list of them; or by rows of
         `results`, as in `run.rerun(run.results.query("score < 0.5"))`. What has not finished runs too, as in resume.
-        Raises NotFound with the nearest names, and PipelineError as a call does.
+        Works for a run of another process too, with the steps as they were recorded there. Raises NotFound with the
+        nearest names, and PipelineError as a call does.
         """
         __tracebackhide__ = True
-        if self._graph is None:
-            raise NotAvailable(
-                f"run '{self.name}' cannot be run again here: it ran in another process",
-                do="take it up with run.resume(), and choose what is to run again of the run that this returns",
-            )
         if self.status == "running":
             raise NotAvailable(f"run '{self.name}' still runs", do="wait for it with run.wait(), or run.cancel() it")
-        earlier = Run(without(self._record, self._graph, chosen(self._record, names_or_rows)), self._store)
+        graph = self._graph or retold(self._record)  # of another process
+        earlier = Run(without(self._record, graph, chosen(self._record, names_or_rows)), self._store)
         earlier._graph = self._graph
         earlier._chosen = {
             name: [b for b in node.branches() if node.branch_status(b) is not self._record.nodes[name].branch_status(b)]
@@ -240,11 +238,14 @@ class Run:
         return run
 
     def _recorded(self) -> Callable[[Run], Run]:
-        """What runs its pipeline once more in another process than its own: as it was recorded there."""
+        """What runs its pipeline once more in another process than its own: as it was recorded there.
+
+        Raises NotAvailable where nothing was.
+        """
         recipe = self._record.recipe
         if recipe is None:
             raise NotAvailable(
-                f"run '{self.name}' cannot be resumed here: {self._record.refused or 'its process ended too soon'}",
+                f"run '{self.name}' cannot be run again here: {self._record.refused or 'its process ended too soon'}",
                 do="run its pipeline again: what finished is taken from the store",
             )
         try:
@@ -253,7 +254,7 @@ class Run:
             raise
         except Exception as error:
             raise NotAvailable(
-                f"run '{self.name}' cannot be resumed here: what was recorded of it cannot be opened: {error}",
+                f"run '{self.name}' cannot be run again here: what was recorded of it cannot be opened: {error}",
                 do="run its pipeline again: what finished is taken from the store",
             ) from error
         return again

@@ -74,6 +74,25 @@ def test_a_run_is_taken_up_in_a_process_that_knows_nothing_of_it(broken, python,
     )  # fmt: skip
 
 
+def test_branches_are_chosen_in_a_process_that_knows_nothing_of_the_run(broken, python, tmp_path):
+    out = python(
+        f"""
+        from fanlab.client import Client
+        again = Client().get_pipeline_run({broken!r}).resume()
+        found = Client().get_pipeline_run(again.name).rerun(["kept[0]", "always[1]"])
+        print(found.load())
+        print({{name: step.status for name, step in found.steps.items()}})
+        """
+    ).splitlines()
+    assert out[0] == "(60, [1, 2, 3], 7)"
+    ran = {
+        "kept[0]": "completed", "kept[1]": "cached", "kept[2]": "cached", "total": "completed",
+        "always[0]": "cached", "always[1]": "completed", "always[2]": "cached",
+    }  # fmt: skip
+    assert out[1] == str(ran)
+    assert sorted((tmp_path / "ran.txt").read_text().split()) == ["always2", "kept1", "kept3", "total", "total"]
+
+
 def test_the_program_again_takes_up_what_is_in_the_store(broken, python, tmp_path):
     python(PROGRAM + "\nprint(sweep([1, 2, 3], more=7).load())\n")
     assert sorted((tmp_path / "ran.txt").read_text().split()) == ["always1", "always2", "always3", "kept3", "total"]
@@ -112,7 +131,7 @@ def test_what_cannot_be_recorded_is_told_where_it_is_asked_for(python, tmp_path)
     )
     assert out == textwrap.dedent(
         """\
-        run 'RUN' cannot be resumed here: its body or its arguments cannot be pickled: cannot pickle '_thread.lock' object
+        run 'RUN' cannot be run again here: its body or its arguments cannot be pickled: cannot pickle '_thread.lock' object
           do:    run its pipeline again: what finished is taken from the store
         """
     )

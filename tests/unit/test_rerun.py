@@ -1,5 +1,6 @@
 """run.rerun: what is chosen and what depends on it runs, the rest is taken over."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ def base(x):
 @step
 def twice(x):
     return 2 * x
+
+
+@step
+def add(a, b):
+    return a + b
 
 
 @step
@@ -178,13 +184,47 @@ def test_an_unknown_name_runs_nothing(run):
     assert len(Client().list_pipeline_runs()) == 1
 
 
-def test_a_run_of_another_process_says_so(run):
+@pytest.mark.parametrize("wanted", ["alone", "twice[1]", "base[2]", ["base[0]", "alone"], "t*", "*"])
+def test_a_run_of_another_process_runs_the_same_again(run, wanted):
+    found = Client().get_pipeline_run(run.name)
+    assert ran(found.rerun(wanted)) == ran(run.rerun(wanted))
+
+
+def test_a_run_of_another_process_follows_items_groups_reduces_and_order():
+    @step
+    def upto(n):
+        return list(range(n))
+
+    @here
+    def sweep():
+        lists = upto.map([1, 2])
+        ones = twice.map(lists.flatten())
+        twice.map([1, 2], id="late", after=lists)
+        groups = total.map(base.map([1, 2], id="given").group_by("x"), id="groups")
+        total(groups.successful(), id="some")
+        return add.reduce(ones)
+
+    run = sweep()
+    for wanted in ("upto[1]", "given[0]", "twice[1,0]", "groups[2]"):
+        assert ran(Client().get_pipeline_run(run.name).rerun(wanted)) == ran(run.rerun(wanted))
+
+
+def test_a_run_of_another_process_without_a_recipe_says_why():
+    lock = threading.Lock()
+
+    @here
+    def sweep():
+        lock.locked()
+        return base(1)
+
+    run = sweep()
     found = Client().get_pipeline_run(run.name)
     with pytest.raises(NotAvailable) as caught:
         found.rerun("base")
     assert str(caught.value) == (
-        f"run '{run.name}' cannot be run again here: it ran in another process\n"
-        "  do:    take it up with run.resume(), and choose what is to run again of the run that this returns"
+        f"run '{run.name}' cannot be run again here: its body or its arguments cannot be pickled: "
+        "cannot pickle '_thread.lock' object\n"
+        "  do:    run its pipeline again: what finished is taken from the store"
     )
 
 
