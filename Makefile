@@ -17,8 +17,8 @@ test: ## run all tests; they compare the notebooks' outputs with a cold and a wa
 	@scripts/environment.sh dev
 	$(RUN) pytest -n auto -m "not kernel and not browser and not cluster" fanlab tests
 	$(RUN) pytest -m cluster tests
-	$(RUN) pytest -m kernel tests
-	$(RUN) pytest -m browser tests/browser
+	$(RUN) pytest -n auto --maxprocesses 4 --dist worksteal -m kernel tests
+	$(RUN) pytest -n auto --maxprocesses 4 --dist worksteal -m browser tests/browser
 
 lint: ## check style, types and the import rule
 	@scripts/environment.sh lint
