@@ -25,6 +25,7 @@ lint: ## check style, types and the import rule
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(RUN) mypy tests/typing
 	.venv/bin/lint-imports
 
 docs: ## build the documentation to site/, with warnings as errors

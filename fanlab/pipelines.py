@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Generic, overload
 
 from .calling import Call, Order
 from .core.spec import RECORDER
 from .core.stand_in import standing_in
+from .core.typed import P
 from .errors import StepCallError, near
 from .execute.backends import choose, workers
 from .execute.base import Deliver, Executor
@@ -23,12 +24,12 @@ from .runs import Run, this_cell
 ON_FAILURE = ("continue", "stop")
 
 
-class Pipeline:
+class Pipeline(Generic[P]):
     """A body that calls steps. Calling it records the body, runs what was recorded, and returns the Run."""
 
     def __init__(
         self,
-        body: Callable[..., Any],
+        body: Callable[P, Any],
         name: str,
         enable_cache: bool = True,
         on_failure: str = "continue",
@@ -58,7 +59,7 @@ class Pipeline:
         """The latest run in this process, or None."""
         return self._last
 
-    def with_options(self, *, name: str | None = None, **options: Any) -> Pipeline:
+    def with_options(self, *, name: str | None = None, **options: Any) -> Pipeline[P]:
         """A copy with other options: the arguments of `@pipeline`.
 
         `fresh=True` runs every step even where the store has its value; a step's or node's name, or a list of
@@ -91,7 +92,7 @@ class Pipeline:
             finally:
                 self._body = body
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Run it and return its Run; in another pipeline's body, record its calls there and return what its body does.
 
         Raises PipelineError if a step fails; its `.run` has everything that finished.
@@ -100,13 +101,14 @@ class Pipeline:
         recorder = RECORDER.get()
         if recorder is not None:
             with recorder.group(self.name, self._options["enable_cache"]):
-                return self._body(*args, **kwargs)
+                value: Any = self._body(*args, **kwargs)
+                return value  # type: ignore[no-any-return]
         run = self._run(args, kwargs)
         if run.status != "completed":
             raise_failure(run)
         return run
 
-    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan:
         """What calling it would do: of each node whether it is in the store or would run, why, and how long that took.
 
         Its body is traced, and nothing runs. Where the body waits for a value with `out.load()`, the plan ends there.
@@ -115,7 +117,7 @@ class Pipeline:
         sequential = self._options["backend"] == "sequential"
         return plan(self._order(args, kwargs), 1 if sequential else workers(self._options["n_jobs"]))
 
-    def start(self, *args: Any, **kwargs: Any) -> Run:
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`.
 
         The body runs in a thread of its own. This returns when it has recorded its steps; of a body that waits for
@@ -215,7 +217,7 @@ def _made(body: Callable[..., Any], name: str, options: dict[str, Any]) -> Pipel
 
 
 @overload
-def pipeline(body: Callable[..., Any], /) -> Pipeline: ...
+def pipeline(body: Callable[P, Any], /) -> Pipeline[P]: ...
 @overload
 def pipeline(
     body: None = None,
@@ -226,7 +228,7 @@ def pipeline(
     on_failure: str = ...,
     n_jobs: int | None = ...,
     backend: str | None = ...,
-) -> Callable[[Callable[..., Any]], Pipeline]: ...
+) -> Callable[[Callable[P, Any]], Pipeline[P]]: ...
 def pipeline(
     body: Callable[..., Any] | None = None,
     /,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from .core.spec import RESERVED, Options, Step
+from .core.typed import P, R
 from .errors import StepDefinitionError, listed
 from .place import Place
 
@@ -16,7 +17,7 @@ RetryOn = type[BaseException] | tuple[type[BaseException], ...]
 
 
 @overload
-def step(function: Callable[..., Any], /) -> Step: ...
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
 def step(
     function: None = None,
@@ -32,7 +33,7 @@ def step(
     expires_after: float | dt.timedelta | None = ...,
     max_parallel: int | None = ...,
     version: str | None = ...,
-) -> Callable[[Callable[..., Any]], Step]: ...
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     function: Callable[..., Any] | None = None,
     /,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from ..errors import FanOutError, NoValueYet, StepCallError
 from ..place import here
+from .typed import Passable, R_co
 
 if TYPE_CHECKING:
     from .expand import Shape
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Pending:
+class Pending(Passable):
     """What Output and Branches share: every use as a value says that there is none yet."""
 
     _recorder: Recorder
@@ -58,7 +59,7 @@ class Pending:
         self._refuse("`in` cannot look into it")
 
 
-class Output(Pending):
+class Output(Pending, Generic[R_co]):
     """The value that a recorded call will have: pass it to other steps; it has no value in the body."""
 
     __slots__ = ("_branch",)
@@ -89,14 +90,15 @@ class Output(Pending):
 
     __call__ = _call
 
-    def load(self) -> Any:
+    def load(self) -> R_co:
         """The value, now: everything recorded so far is started, and the body goes on when this value is there.
 
         Raises PipelineError if it failed. So a body may test a result, loop until one is small enough, or map
         over as many items as one says.
         """
         __tracebackhide__ = True
-        return self._recorder.load(self)
+        value: R_co = self._recorder.load(self)
+        return value
 
     def unpack(self, count: int) -> tuple[Output, ...]:
         """The `count` items that the step returns, each as an Output (`train, test = split(x).unpack(2)`)."""
@@ -104,7 +106,7 @@ class Output(Pending):
         return tuple(Output(self._recorder, self._node, name, self._branch) for name in names)
 
 
-class Branches(Pending):
+class Branches(Pending, Generic[R_co]):
     """The branches of a map or product. A step that gets them receives a list (a dict, where one was mapped).
 
     `len`, iteration and `branches[key]` work where the number of branches is known in the body.
@@ -127,11 +129,11 @@ class Branches(Pending):
     def __len__(self) -> int:
         return self._shape("it has no length").size
 
-    def __iter__(self) -> Iterator[Output]:
+    def __iter__(self) -> Iterator[Output[R_co]]:
         branches = self._shape("it cannot be iterated").order()
         return (Output(self._recorder, self._node, self._output, branch) for branch in branches)
 
-    def __getitem__(self, key: Any) -> Output:
+    def __getitem__(self, key: Any) -> Output[R_co]:
         branch = self._shape("it cannot be indexed").position(key)
         if branch is None:
             shape = self._shape("")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, overload
 
 from ..errors import StepCallError, near
 from ..place import Place, here
@@ -20,6 +20,7 @@ from .pending import Gathered as Gathered
 from .pending import Grouped as Grouped
 from .pending import Output as Output
 from .pending import Pending
+from .typed import P, R
 
 RESERVED = ("id", "after", "probe")
 
@@ -96,10 +97,10 @@ RECORDER: ContextVar[Recorder | None] = ContextVar("fanlab_recorder", default=No
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Step:
+class Step(Generic[P, R]):
     """A function marked `@step`. In a pipeline's body a call is recorded; elsewhere it is a plain call."""
 
-    function: Callable[..., Any]
+    function: Callable[P, R]
     name: str
     outputs: tuple[str, ...] = ("output",)
     options: Options = field(default_factory=Options)
@@ -113,6 +114,12 @@ class Step:
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, id: str, after: Any = ..., **kwargs: Any) -> Output[R]: ...
+    @overload
+    def __call__(self, *args: Any, after: Any, **kwargs: Any) -> Output[R]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function; in a pipeline's body, record the call and return its Output.
 
@@ -131,7 +138,9 @@ class Step:
         name, after = kwargs.pop("id", None), kwargs.pop("after", None)
         return recorder.call(self, args, kwargs, name, after)
 
-    def map(self, *args: Any, id: str | None = None, after: Any = None, probe: bool = False, **kwargs: Any) -> Branches:
+    def map(
+        self, *args: Any, id: str | None = None, after: Any = None, probe: bool = False, **kwargs: Any
+    ) -> Branches[R]:
         """One branch per item: lists, tuples, ranges, dicts, arrays, Outputs and Branches go in step.
 
         Everything else is shared by all branches, and so is `unmapped(value)`. A dict's keys name the
@@ -143,13 +152,13 @@ class Step:
 
     def product(
         self, *args: Any, id: str | None = None, after: Any = None, probe: bool = False, **kwargs: Any
-    ) -> Branches:
+    ) -> Branches[R]:
         """One branch per combination of items, the last argument fastest; otherwise as `map`."""
         return self._recording("product").fan_out(self, "product", args, kwargs, id, after, probe)
 
     def map_records(
         self, rows: Any, *, id: str | None = None, after: Any = None, probe: bool = False, **shared: Any
-    ) -> Branches:
+    ) -> Branches[R]:
         """One branch per record: a list of dicts, a DataFrame's rows, or scikit-learn's ParameterGrid.
 
         A record's fields are keyword arguments; `shared` ones are the same for all branches. The rows may be an Output
@@ -162,7 +171,7 @@ class Step:
         kwargs = {**columns, **{name: Unmapped(value) for name, value in shared.items()}}
         return recorder.fan_out(self, "map", (), kwargs, id, after, probe)
 
-    def reduce(self, items: Any, *, id: str | None = None, after: Any = None) -> Output:
+    def reduce(self, items: Any, *, id: str | None = None, after: Any = None) -> Output[R]:
         """All items made one by calling the step with two at a time, in a fixed tree of neighbours.
 
         The step is called with items 0 and 1, 2 and 3, …, then with what came of neighbours, whatever is there first.
@@ -171,7 +180,7 @@ class Step:
         """
         return self._recording("reduce").reduce(self, items, id, after)
 
-    def with_options(self, *, name: str | None = None, **options: Any) -> Step:
+    def with_options(self, *, name: str | None = None, **options: Any) -> Step[P, R]:
         """A copy with other options: the arguments of `@step`."""
         known = [f.name for f in fields(Options)]
         for option in options:

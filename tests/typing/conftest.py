@@ -1,0 +1,3 @@
+"""What is in this folder is read by mypy (`make lint`) and never run."""
+
+collect_ignore_glob = ["*.py"]
