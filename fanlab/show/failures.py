@@ -1,39 +1,74 @@
-"""The errors of a run as a person reads them: equal ones together, each with the user's line that raised."""
+"""The errors of a run as a person reads them: those of one kind together, each with the user's line that raised."""
 
 from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
+from ..core.alike import Kind, kind, raised
 from ..core.events import Failure, Frame
 from ..core.record import Record
 from ..place import file_label, is_own
 from .harmless import harmless
 
 MOST_NAMES = 3  # of branches with equal errors; the others are counted
+MOST_LINES = 3  # of what errors of one kind say
 _LINE_LENGTH, _NAME_LENGTH = 300, 80
 
 
 @dataclass(slots=True)
-class Group:
-    """Branches that failed with the same error at the same line."""
+class Told:
+    """Some branches as they are named: the first ones, and how many there are."""
 
-    failure: Failure  # of the first one
-    node: str  # its node
-    names: list[str]  # of the first ones, fit to be shown
-    count: int
+    names: list[str] = field(default_factory=list)
+    count: int = 0
 
-    @property
-    def who(self) -> str:
+    def add(self, name: str) -> None:
+        """Take in one more."""
+        self.count += 1
+        if len(self.names) < MOST_NAMES:
+            self.names.append(one_line(name, _NAME_LENGTH))
+
+    def __str__(self) -> str:
         """The branches: `fit[0], fit[3] and 2 more`."""
         rest = self.count - len(self.names)
         return f"{', '.join(self.names)} and {rest:,} more" if rest else ", ".join(self.names)
 
+
+@dataclass(slots=True)
+class Group:
+    """Branches whose failures are of one kind, see core.alike."""
+
+    failure: Failure  # of the first one
+    node: str  # its node
+    all: Told = field(default_factory=Told)
+    by_line: dict[str, Told] = field(default_factory=dict)  # by what their failures say, which may be much
+
+    @property
+    def who(self) -> str:
+        """The branches."""
+        return str(self.all)
+
     @property
     def error(self) -> str:
-        """The last line of the traceback."""
-        return one_line(self.failure.line, _LINE_LENGTH)
+        """The last line of the first one's traceback; where others say something else, how many things."""
+        others = len(self.by_line) - 1
+        more = f" (and {others:,} other message{'s' if others > 1 else ''})" if others else ""
+        return one_line(self.failure.line, _LINE_LENGTH) + more
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """The branches for each of the first things that they say, with that."""
+        first = islice(self.by_line.items(), MOST_LINES)
+        return [(str(branches), one_line(line, _LINE_LENGTH)) for line, branches in first]
+
+    @property
+    def rest(self) -> str:
+        """Says how many branches say something else; "" where none does."""
+        rest = self.all.count - sum(branches.count for branches in islice(self.by_line.values(), MOST_LINES))
+        return f"and {rest:,} more like these" if rest else ""
 
     @property
     def place(self) -> str:
@@ -43,16 +78,12 @@ class Group:
 
 def groups(record: Record) -> list[Group]:
     """The errors of a run in call order of their first branch."""
-    found: dict[tuple[str, str, int], Group] = {}
+    found: dict[Kind, Group] = {}
     for node, branch, failure in record.failures():
-        frame = _frame(failure)
-        key = (failure.line, *((frame.file, frame.line) if frame is not None else ("", 0)))
-        group = found.get(key)
-        if group is None:
-            group = found[key] = Group(failure, node.info.name, [], 0)
-        group.count += 1
-        if len(group.names) < MOST_NAMES:
-            group.names.append(one_line(node.name(branch), _NAME_LENGTH))
+        group = found.setdefault(kind(node, failure), Group(failure, node.info.name))
+        name = node.name(branch)
+        group.all.add(name)
+        group.by_line.setdefault(failure.line, Told()).add(name)
     return list(found.values())
 
 
@@ -61,7 +92,7 @@ def where(failure: Failure) -> str | None:
 
     Where that is a function that the step called, the step's own line is told too.
     """
-    frame = _frame(failure)
+    frame = raised(failure)
     if frame is None:
         return None
     text = line_text(frame)
@@ -92,11 +123,3 @@ def one_line(text: str, most: int) -> str:
 def line_text(frame: Frame) -> str:
     """The text of a frame's line: as it was carried here, else as the file has it."""
     return frame.text or linecache.getline(frame.file, frame.line).strip()
-
-
-def _frame(failure: Failure) -> Frame | None:
-    """The innermost frame of the user's own code, else the innermost one."""
-    for frame in reversed(failure.frames):
-        if is_own(frame.file):
-            return frame
-    return failure.frames[-1] if failure.frames else None

@@ -12,7 +12,7 @@ from html import escape
 
 from ..core.record import NodeRecord, Record
 from .branches import arguments_text, branch_name, branch_word, chosen
-from .failures import groups, one_line
+from .failures import Group, groups, one_line
 from .text import GLYPHS, MOST_ERRORS, MOST_STEPS, node_text, record_text, step_name
 
 MOST_BRANCHES = 200  # rows of branches in a record
@@ -78,15 +78,17 @@ def _steps(record: Record) -> str:
 
 
 def _errors(record: Record) -> list[str]:
-    """The first errors, equal ones together, each with the line that raised; and a count of the rest."""
+    """The first errors, those of one kind together, each with the line that raised; and a count of the rest."""
     found = groups(record)
-    shown = [
-        tag("div", tag("strong", escape(group.who)), "\n", escape("\n".join(filter(None, (group.error, group.place)))),
-            style=_ERROR)
-        for group in found[:MOST_ERRORS]
-    ]  # fmt: skip
-    rest = sum(group.count for group in found[MOST_ERRORS:])
+    shown = [_error(group) for group in found[:MOST_ERRORS]]
+    rest = sum(group.all.count for group in found[MOST_ERRORS:])
     return [*shown, tag("div", f"and {rest:,} more failed")] if rest else shown
+
+
+def _error(group: Group) -> str:
+    """What branches of one kind say, each with its branches, and the line that raised."""
+    told = [tag("strong", escape(who)) + "\n" + escape(error) for who, error in group.told]
+    return tag("div", "\n".join(filter(None, (*told, group.rest, escape(group.place)))), style=_ERROR)
 
 
 def _branches(record: Record) -> list[str]:

@@ -59,14 +59,16 @@ def node_text(node: NodeRecord) -> str:
 
 
 def error_lines(record: Record) -> list[str]:
-    """The first errors, equal ones together, each with the line that raised; and a count of the rest."""
+    """The first errors, those of one kind together, each with the line that raised; and a count of the rest."""
     found = groups(record)
     lines = []
     for group in found[:MOST_ERRORS]:
-        lines.append(f"{group.who}: {group.error}")
+        lines += [f"{who}: {error}" for who, error in group.told]
+        if group.rest:
+            lines.append(group.rest)
         if group.place:
             lines.append(f"  {group.place}")
-    rest = sum(group.count for group in found[MOST_ERRORS:])
+    rest = sum(group.all.count for group in found[MOST_ERRORS:])
     return [*lines, f"and {rest:,} more failed"] if rest else lines
 
 

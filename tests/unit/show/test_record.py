@@ -79,19 +79,28 @@ def test_the_text_counts_what_failed_and_shows_the_error_with_its_line():
     ]
 
 
-def test_the_text_shows_three_errors_and_counts_the_rest():
+def test_the_text_shows_three_errors_of_a_kind_and_counts_the_rest():
     def body():
         fails.map(["a", "b", "c", "d", "e"])
 
     assert record_text(record(body)).splitlines()[2:] == [
         "  fails[0]: ValueError: a",
-        f"    {PLACE}",
         "  fails[1]: ValueError: b",
-        f"    {PLACE}",
         "  fails[2]: ValueError: c",
+        "  and 2 more like these",
         f"    {PLACE}",
-        "  and 2 more failed",
     ]
+
+
+def test_the_text_shows_three_kinds_of_errors_and_counts_the_rest():
+    @step
+    def various(kind):
+        raise kind("no")
+
+    def body():
+        various.map([ValueError, KeyError, OSError, TypeError, TypeError])
+
+    assert record_text(record(body)).splitlines()[-1] == "  and 2 more failed"
 
 
 def test_equal_errors_are_told_once():
@@ -100,8 +109,23 @@ def test_equal_errors_are_told_once():
 
     assert record_text(record(body)).splitlines()[2:] == [
         "  fails[0], fails[1], fails[2] and 2 more: ValueError: no",
-        f"    {PLACE}",
         "  fails[5]: ValueError: yes",
+        f"    {PLACE}",
+    ]
+
+
+def test_the_record_and_the_error_of_a_run_put_the_same_failures_together():
+    def body():
+        fails.map(["no", "yes"])
+        same(fails("no"))
+
+    with pytest.raises(PipelineError) as caught:
+        pipeline(backend="sequential")(body)()
+
+    assert caught.value.what == "fails[0] (text='no') failed: ValueError: no (and 2 more like it)"
+    assert record_text(caught.value.run._record).splitlines()[-3:] == [
+        "  fails[0], fails_2: ValueError: no",
+        "  fails[1]: ValueError: yes",
         f"    {PLACE}",
     ]
 
