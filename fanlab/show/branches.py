@@ -7,6 +7,7 @@ from typing import Any
 from ..core.events import Status
 from ..core.record import NodeRecord
 from .failures import one_line
+from .local import local
 from .table import arguments_of
 
 _MOST_ARGUMENTS, _VALUE_LENGTH, _NAME_LENGTH = 12, 80, 120
@@ -44,10 +45,10 @@ def arguments_text(node: NodeRecord, branch: int) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A scalar's repr, fit to be shown; a NumPy one as the plain number that it is."""
+    """A scalar's repr, fit to be shown; a NumPy one as the plain number that it is, a path as in show.local."""
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = value.item()
     try:
-        return one_line(repr(value), _VALUE_LENGTH)
+        return one_line(repr(local(value)), _VALUE_LENGTH)
     except Exception as error:  # noqa: BLE001 (a repr of a user's class)
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

@@ -12,6 +12,7 @@ from ..core.events import Failure, Frame
 from ..core.record import Record
 from ..place import file_label, is_own
 from .harmless import harmless
+from .local import within
 
 MOST_NAMES = 3  # of branches with equal errors; the others are counted
 MOST_LINES = 3  # of what errors of one kind say
@@ -56,13 +57,13 @@ class Group:
         """The last line of the first one's traceback; where others say something else, how many things."""
         others = len(self.by_line) - 1
         more = f" (and {others:,} other message{'s' if others > 1 else ''})" if others else ""
-        return one_line(self.failure.line, _LINE_LENGTH) + more
+        return one_line(within(self.failure.line), _LINE_LENGTH) + more
 
     @property
     def told(self) -> list[tuple[str, str]]:
         """The branches for each of the first things that they say, with that."""
         first = islice(self.by_line.items(), MOST_LINES)
-        return [(str(branches), one_line(line, _LINE_LENGTH)) for line, branches in first]
+        return [(str(branches), one_line(within(line), _LINE_LENGTH)) for line, branches in first]
 
     @property
     def rest(self) -> str:
@@ -73,7 +74,7 @@ class Group:
     @property
     def place(self) -> str:
         """Where it was raised, with the line's text; "" where that is not known."""
-        return one_line(where(self.failure) or "", _LINE_LENGTH)
+        return one_line(within(where(self.failure) or ""), _LINE_LENGTH)
 
 
 def groups(record: Record) -> list[Group]:

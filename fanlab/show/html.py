@@ -13,6 +13,7 @@ from html import escape
 from ..core.record import NodeRecord, Record
 from .branches import arguments_text, branch_name, branch_word, chosen
 from .failures import Group, groups, one_line
+from .local import within
 from .text import GLYPHS, MOST_ERRORS, MOST_STEPS, node_text, record_text, step_name
 
 MOST_BRANCHES = 200  # rows of branches in a record
@@ -107,7 +108,7 @@ def _details(node: NodeRecord, most: int) -> str:
     for branch in numbers:
         failure = node.branch_failure(branch)
         status = f"{GLYPHS[node.branch_status(branch)]} {branch_word(node, branch)}"
-        error = one_line(failure.line, 200) if failure is not None else ""
+        error = one_line(within(failure.line), 200) if failure is not None else ""
         rows.append((branch_name(node, branch), arguments_text(node, branch), status, error))
     found = table(("name", "arguments", "status", "error"), rows, {1: _WIDE, 3: _WIDE})
     return tag("details", tag("summary", escape(title), style="cursor:pointer"), found, style="margin:4px 0")

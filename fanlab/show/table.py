@@ -11,7 +11,7 @@ from ..core.events import Status
 from ..core.expand import LONGEST_TEXT, GrowingItems, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
-from ..store.codecs import fields_of, load, short_form, sole_inline, type_name, unpack
+from ..store.codecs import fields_of, glimpse, load, short_form, sole_inline, type_name, unpack
 from .columns import ABSENT, branch_column, column, spelled, text_column
 
 if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is imported
@@ -201,10 +201,12 @@ def _type(value: Any) -> str:
 def _fields(stored: Stored) -> dict[str, Any] | None:
     if stored.inline is None:
         return dict(stored.fields) or None
-    try:
-        return fields_of(load(stored.inline))
-    except Exception:  # noqa: BLE001 (a value whose class is gone is shown as its artifact)
-        return None
+    for way in (load, glimpse):  # the latter where a field's class is gone: the other fields are there all the same
+        try:
+            return fields_of(way(stored.inline))
+        except Exception:  # noqa: BLE001 (a value that cannot be read at all is shown as its artifact)
+            continue
+    return None
 
 
 def _shown(name: str, stored: Stored, artifact: MakeArtifact) -> Any:

@@ -1,10 +1,12 @@
 """The record as text and as HTML: stable, and safe whatever a user writes."""
 
 import base64
+import html
 import html.parser
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -325,3 +327,24 @@ def test_the_html_shows_the_name_of_a_pipeline_as_text():
 
 def test_attributes_are_escaped():
     assert tag("td", "a", title='"><script>') == '<td title="&quot;&gt;&lt;script&gt;">a</td>'
+
+
+def test_a_record_has_no_paths_of_one_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+
+    @step
+    def read(path, folder):
+        return open(path).read()
+
+    def body():
+        read.map([tmp_path / "data" / "a.csv", str(tmp_path / "b.csv"), Path("c.csv")], tmp_path.parent / "else" / "d")
+
+    found = record(body)
+    text = html.unescape(record_html(found))
+
+    assert str(tmp_path.parent) not in text
+    assert "path=PosixPath('data/a.csv'), folder=PosixPath('…/d')" in text
+    assert "path='b.csv'" in text
+    assert "No such file or directory: 'data/a.csv'" in text
+    assert str(tmp_path.parent) not in record_text(found)

@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import enum
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -555,3 +556,21 @@ def test_text_that_is_no_unicode_is_spelled_out():
     assert table["x"].tolist() == [r"\ud802", "b"]
     assert table["step"].tolist() == [r"odd\ud800"] * 2
     assert list(table.index) == [r"odd\ud800[0]", r"odd\ud800[1]"]
+
+
+def test_a_field_whose_class_is_gone_keeps_its_type_and_its_neighbours(monkeypatch):
+    @step
+    def fit(x):
+        return {"model": string.Template("$x"), "score": x / 2}
+
+    @here
+    def sweep():
+        fit.map([1, 2])
+
+    run = sweep()
+    before = run.results
+    monkeypatch.delattr(string, "Template")  # as where its package is not installed
+
+    assert [artifact.type for artifact in before["model"]] == ["string.Template"] * 2
+    pd.testing.assert_frame_equal(run.results, before)
+    assert [artifact.type for artifact in run.results["model"]] == ["string.Template"] * 2
