@@ -3,12 +3,11 @@
 It knows no clock, process or value, so that any order of finishing can be tried on it. The state of a
 fan-out is held as arrays per node and ranges of branches, not as an object per branch.
 
-Over 300 lines: readiness and loss spread over one state, and each half alone would explain nothing.
+Over 300 lines: what is met and what is lost spreads over one state, and each half alone would explain nothing.
 """
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from .events import Status
 from .expand import CALL, Shape
 from .graph import Graph, Link, Need
+from .ready import Range, Ready
 
 _GOOD = (Status.COMPLETED, Status.CACHED)
 _Reader = tuple[str, tuple[int, int] | None]  # a node, and which of its items; None: all of it
@@ -52,7 +52,6 @@ class _State:
         "growing",
         "held",
         "left",
-        "ready",
         "running",
         "settled",
         "shape",
@@ -69,8 +68,7 @@ class _State:
         self.shape: Shape | None = None
         self.status = bytearray()
         self.waiting: array[int] | None = None  # needs of each branch that are not completed yet
-        self.ready: deque[tuple[int, int]] = deque()
-        self.held: list[tuple[int, int]] | None = [] if probe else None  # ranges that wait for branch 0
+        self.held: list[Range] | None = [] if probe else None  # ranges that wait for branch 0
         self.left = 0
         self.running = 0
         self.broken = ""  # the first node because of which some branch has no value
@@ -86,8 +84,7 @@ class Schedule:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._order: dict[str, int] = {}
-        self._names: list[str] = []
+        self._ready = Ready(graph)
         self._states: dict[str, _State] = {}
         self._whole: dict[str, list[_Reader]] = {}
         self._single: dict[Need, list[_Reader]] = {}
@@ -96,7 +93,6 @@ class Schedule:
         self._sized: dict[str, list[str]] = {}  # who takes its number from a node's branches
         self._begun: dict[str, list[str]] = {}  # who begins to grow when a node's first branches are known
         self._growers: dict[str, list[str]] = {}  # who grows with a node
-        self._ready: list[tuple[int, int]] = []  # heap of (-depth, position)
         self._expandable: deque[str] = deque()
         self._growable: dict[str, None] = {}
         self._arrived: deque[tuple[str, int, int]] = deque()
@@ -107,10 +103,9 @@ class Schedule:
 
     def extend(self) -> None:
         """Take in the nodes that the graph has got since."""
-        new = list(islice(self._graph.nodes, len(self._names), None))
+        new = list(islice(self._graph.nodes, len(self._states), None))
         for name in new:
-            self._order[name] = len(self._names)
-            self._names.append(name)
+            self._ready.add(name)
             self._states[name] = _State(self._graph.nodes[name].probe)
             self._whole[name], self._ends[name], self._links[name] = [], [], []
             self._sized[name], self._begun[name], self._growers[name] = [], [], []
@@ -197,7 +192,7 @@ class Schedule:
 
     def lose(self, name: str, branch: int, because: str) -> None:
         """Say that a branch which has not started will not run: what it would have come from is lost."""
-        self._states[name].ready = deque(_without(self._states[name].ready, branch, branch + 1))
+        self._ready.drop(name, branch, branch + 1)
         self._lose_branch(name, branch, because)
         self._settle(name)
 
@@ -217,61 +212,37 @@ class Schedule:
 
     def next(self, blocked: Container[str] = ()) -> str | None:
         """The node whose branches should start next, or None while none may; `blocked` ones are passed over."""
-        passed = []
-        found = None
-        while self._ready and found is None:
-            name = self._names[self._ready[0][1]]
-            if self._states[name].ready and name not in blocked:
-                found = name
-            else:
-                entry = heapq.heappop(self._ready)
-                if self._states[name].ready:
-                    passed.append(entry)
-        for entry in passed:
-            heapq.heappush(self._ready, entry)
-        return found
+        return self._ready.next(blocked)
 
     def take(self, name: str, most: int) -> tuple[int, int]:
         """Start up to `most` branches of a node that `next` named: a range of them."""
         state = self._states[name]
-        start, stop = state.ready[0]
-        if stop - start <= most:
-            state.ready.popleft()
-        else:
-            stop = start + most
-            state.ready[0] = (stop, state.ready[0][1])
+        start, stop = self._ready.take(name, most)
         state.status[start:stop] = bytes([Status.RUNNING]) * (stop - start)
         state.running += stop - start
         return start, stop
 
     def waiting(self, name: str) -> int:
         """How many branches of a node are ready to start."""
-        return sum(stop - start for start, stop in self._states[name].ready)
+        return sum(stop - start for start, stop in self._ready.of(name))
 
-    def ready(self, name: str) -> list[tuple[int, int]]:
+    def ready(self, name: str) -> list[Range]:
         """The ranges of a node's branches that are ready to start."""
-        return list(self._states[name].ready)
+        return self._ready.of(name)
 
     def again(self, name: str, branch: int) -> None:
         """Say that a started branch has to start once more: before those that have not started at all."""
         state = self._states[name]
         state.status[branch] = Status.QUEUED
         state.running -= 1
-        start, stop = state.ready[0] if state.ready else (-1, -1)
-        if branch == stop:
-            state.ready[0] = (start, branch + 1)
-        elif branch + 1 == start:
-            state.ready[0] = (branch, stop)
-        else:
-            state.ready.appendleft((branch, branch + 1))
-        heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
+        self._ready.put_first(name, branch)
 
     def take_over(self, name: str, branch: int, status: Status = Status.CACHED) -> None:
         """Say that a branch that waits has ended without having been started, with its value from before if not so."""
         state = self._states[name]
         if state.status[branch] != Status.QUEUED:
             return
-        state.ready = deque(_without(state.ready, branch, branch + 1))
+        self._ready.drop(name, branch, branch + 1)
         state.running += 1
         self.finish(name, branch, bytes([status]))
 
@@ -285,10 +256,10 @@ class Schedule:
         while self._arrived:
             yield self._arrived.popleft()
 
-    def take_known(self, name: str, start: int, stop: int, known: Sequence[tuple[int, int]]) -> None:
+    def take_known(self, name: str, start: int, stop: int, known: Sequence[Range]) -> None:
         """Say that of a range of branches some ranges, in order, have their values already, from before this run."""
         state = self._states[name]
-        state.ready = deque(_without(state.ready, start, stop))
+        self._ready.drop(name, start, stop)
         at = start
         for first, last in known:
             self._back(name, at, first)
@@ -329,7 +300,7 @@ class Schedule:
                 self._dropped.append(Dropped(name, 0, None, Status.CANCELLED, ""))
                 continue
             state.growing = False
-            state.ready.clear()
+            self._ready.clear(name)
             for start, stop in _ranges(state.status, Status.QUEUED):
                 state.status[start:stop] = bytes([Status.CANCELLED]) * (stop - start)
                 state.left -= stop - start
@@ -550,18 +521,12 @@ class Schedule:
                 return
             stop = 1
         self._arrived.append((name, start, stop))
-        ready = self._states[name].ready
-        if ready and ready[-1][1] == start:
-            ready[-1] = (ready[-1][0], stop)
-        else:
-            ready.append((start, stop))
-        heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
+        self._ready.put(name, start, stop)
 
     def _back(self, name: str, start: int, stop: int) -> None:
         """Make ready again what had been before."""
         if start < stop:
-            self._states[name].ready.append((start, stop))
-            heapq.heappush(self._ready, (-self._graph.depth[name], self._order[name]))
+            self._ready.put(name, start, stop)
 
     def _settle(self, name: str) -> None:
         """A node has ended as a whole when its last branch has; one without branches, when it could have begun."""
@@ -656,15 +621,7 @@ class Schedule:
         self._growable.update(dict.fromkeys(self._growers[name]))
 
 
-def _without(ranges: Iterable[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Ranges with one taken out."""
-    for first, last in ranges:
-        for part in ((first, min(last, start)), (max(first, stop), last)):
-            if part[0] < part[1]:
-                yield part
-
-
-def _ranges(states: bytes | bytearray, wanted: int) -> Iterator[tuple[int, int]]:
+def _ranges(states: bytes | bytearray, wanted: int) -> Iterator[Range]:
     """The runs of one value."""
     stop = 0
     while (start := states.find(wanted, stop)) >= 0:
