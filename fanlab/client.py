@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import pickle
 import time
 from typing import Any
-
-import cloudpickle
 
 from .core.context import RUNNING
 from .core.events import Started
@@ -16,7 +15,9 @@ from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
 from .store.clearing import Cleared, clear
+from .store.codecs import type_name
 from .store.database import shared
+from .store.travel import dumps
 
 _TICK = 1e-6  # seconds: what a datetime cannot tell
 
@@ -173,21 +174,38 @@ class StepContext:
         return found
 
     def log_metadata(self, values: dict[str, Any]) -> None:
-        """Keep values with this branch: they are columns of `run.results`. Raises CannotSend."""
+        """Keep values with this branch, as they are now: they are columns of `run.results`. Raises CannotSend."""
+        kept = {}
         for name, value in values.items():
+            if not isinstance(name, str):
+                raise CannotSend(
+                    f"metadata of '{self._here.name}' is named by a {type_name(name)}, not by a text",
+                    do='name each value, as in log_metadata({"rmse": 0.5})',
+                )
             try:
-                cloudpickle.dumps(value)
+                kept[str.__str__(name)] = pickle.loads(dumps(value))
             except Exception as error:
                 kind = type(value).__name__
                 raise CannotSend(
                     f"metadata '{name}' of '{self._here.name}', of type {kind}, cannot be sent: {error}",
                     do="log plain data: numbers, text, dates",
                 ) from error
-        self._here.metadata.update(values)
+        self._here.metadata.update(kept)
 
     def progress(self, done: float, total: float | None = None) -> None:
-        """Say how far this branch is."""
-        self._here.progress(done, total)
+        """Say how far this branch is. Raises CannotSend for what is no number."""
+        self._here.progress(self._number(done), None if total is None else self._number(total))
+
+    def _number(self, value: Any) -> float:
+        if type(value) in (int, float):
+            return value  # type: ignore[no-any-return]
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise CannotSend(
+                f"the progress of '{self._here.name}' is told by a {type_name(value)}, not by a number",
+                do="call progress(done, total) with numbers, as in progress(3, 10)",
+            ) from None
 
 
 def get_step_context() -> StepContext:

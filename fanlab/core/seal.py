@@ -7,13 +7,15 @@ import decimal
 import fractions
 import pathlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from . import origin
 from .expand import LONGEST_TEXT, Items
 from .pending import Branches, Flattened, Gathered, Grouped, Output
 
 _PLAIN = (type(None), bool, int, float, complex)
+_KEYS = {*_PLAIN, str, bytes}
 _VALUES = (
     dt.date,
     dt.time,
@@ -78,28 +80,43 @@ def is_scalar(value: Any) -> bool:
     if kind is str or kind is bytes:
         return len(value) <= LONGEST_TEXT
     if isinstance(value, _VALUES):
-        return kind.__module__ != "__main__"
+        return not origin.is_own(kind.__module__)
     return kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0 and kind.__name__ != "ndarray"
 
 
-def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Lists, tuples, NamedTuples, dicts and Items anew, all the way down, with `leaf` applied to everything else."""
+def rebuild(value: Any, leaf: Callable[[Any], Any], whole: Callable[[Any], Any] | None = None) -> Any:
+    """Lists, tuples, NamedTuples, dicts and Items anew, all the way down, with `leaf` applied to everything else.
+
+    What holds something of the user's that is no leaf, the keys of a dict or the class of a NamedTuple, is handed
+    to `whole` once it is made.
+    """
     kind = type(value)
     if kind is list:
-        return [rebuild(item, leaf) for item in value]
+        return [rebuild(item, leaf, whole) for item in value]
     if kind is tuple:
-        return tuple([rebuild(item, leaf) for item in value])
+        return tuple([rebuild(item, leaf, whole) for item in value])
     if kind is dict:
-        return {key: rebuild(item, leaf) for key, item in value.items()}
+        made: Any = {key: rebuild(item, leaf, whole) for key, item in value.items()}
+        return made if whole is None or has_plain_keys(made) else whole(made)
     if kind is Items:
-        return value if value.plain else Items(tuple([rebuild(item, leaf) for item in value.values]), value.keys)
+        made = value if value.plain else Items(tuple([rebuild(i, leaf, whole) for i in value.values]), value.keys)
+        return made if whole is None or has_plain_keys(made.keys or ()) else whole(made)
     if isinstance(value, tuple) and hasattr(value, "_fields") and not isinstance(value, _LEAVES):
-        return kind(*(rebuild(item, leaf) for item in value))
+        made = kind(*(rebuild(item, leaf, whole) for item in value))
+        return made if whole is None else whole(made)
     return leaf(value)
 
 
-def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
-    """A recorded argument with each literal that is no scalar handed to `keep`, and Outputs made Refs."""
+def has_plain_keys(keys: Iterable[Any]) -> bool:
+    """Whether keys are texts, numbers and the like, and tuples of them: what goes anywhere as it is."""
+    return all(type(key) in _KEYS or (type(key) is tuple and has_plain_keys(key)) for key in keys)
+
+
+def seal(value: Any, keep: Callable[[Any], Stored | Unsendable], whole: Callable[[Any], Any] | None = None) -> Any:
+    """A recorded argument with each literal that is no scalar handed to `keep`, and Outputs made Refs.
+
+    What `rebuild` hands to `whole` is kept as that returns it.
+    """
 
     def leaf(found: Any) -> Any:
         if is_scalar(found) or isinstance(found, _LEAVES):
@@ -119,7 +136,7 @@ def seal(value: Any, keep: Callable[[Any], Stored | Unsendable]) -> Any:
             return list(items.values) if items.keys is None else dict(zip(items.keys, items.values, strict=True))
         return keep(found)
 
-    return rebuild(value, leaf)
+    return rebuild(value, leaf, whole)
 
 
 def unsendable(value: Any) -> str | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.events import Event, Expanded, Failure, Finished, Grown, Lost, Status
 from ..core.expand import CALL, Shape
 from ..core.schedule import Fresh
-from ..core.spec import Argument
-from ..errors import FanlabError
+from ..core.seal import Unsendable
+from ..core.spec import Argument, Node
+from ..errors import CannotSend, FanlabError
+from ..store.codecs import type_name
 from .course import Course, failed
 from .failure import failure_of
+from .faults import Faults
 from .shaping import Losses, Shaping, Unknown
 from .values import Values
 
@@ -57,6 +60,7 @@ class Expanding:
         node, growth = course.graph.nodes[name], course.graph.needs[name].growth
         arguments = self._sealed[name]
         try:
+            _refuse_unsendable(node, arguments)
             if name in self._known:
                 shape = self._known[name]
             elif growth is not None:
@@ -65,6 +69,7 @@ class Expanding:
                 shape = CALL
             else:
                 shape, arguments = self._shaping.shape(node, arguments)
+            _refuse_keys(node, shape)
         except Unknown as unknown:
             course.schedule.fail(name, str(unknown))
             return [*events, *(Lost(*each) for each in course.schedule.dropped)]
@@ -121,3 +126,25 @@ class Expanding:
         except FanlabError as error:
             return failed(name, 0, 1, failure_of(error))
         return Finished(name, 0, bytes([Status.COMPLETED]), 1, 0, now, now, array("q", [0]), (value,))
+
+
+_DO = "give the dict keys that are text or numbers"
+
+
+def _refuse_unsendable(node: Node, arguments: Sequence[Argument]) -> None:
+    """Raise CannotSend where the keys of a dict that is mapped over do not arrive in another process."""
+    for argument in arguments:
+        if argument.mapped and isinstance(argument.value, Unsendable):
+            raise CannotSend(argument.value.reason, str(node.place), _DO)
+
+
+def _refuse_keys(node: Node, shape: Shape) -> None:
+    """Raise CannotSend where the keys that the branches would bear do not arrive, wherever they come from."""
+    found = Faults.of_keys(shape.keys or ())
+    if found is not None:
+        key, why = found
+        raise CannotSend(
+            f"a key of the branches of '{node.name}', of type {type_name(key)}, cannot be sent: {why}",
+            str(node.place),
+            _DO,
+        )

@@ -12,6 +12,11 @@ from ..store.travel import dumps
 _LARGEST_EXCEPTION = 1 << 20  # bytes; a larger one travels as its message only
 
 
+def plain(text: str) -> str:
+    """A text as nothing but a text: one of a class of the user's may hold what cannot be sent."""
+    return str.__str__(text)
+
+
 def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
     """An exception as data: its frames outside fanlab, and itself where it can be pickled."""
     frames = tuple(
@@ -20,7 +25,7 @@ def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
         if not found.filename.startswith(PACKAGE)
     )
     try:
-        message = str(error)
+        message = plain(str(error))
     except Exception:  # noqa: BLE001 (an exception whose own text fails is still a failure to tell)
         message = "(its message cannot be read)"
     try:
@@ -29,4 +34,4 @@ def failure_of(error: BaseException, retry_on: Any = ()) -> Failure:
         pickled = None
     if pickled is not None and len(pickled) > _LARGEST_EXCEPTION:
         pickled = None
-    return Failure(type(error).__qualname__, message, frames, pickled, isinstance(error, retry_on))
+    return Failure(plain(type(error).__qualname__), message, frames, pickled, isinstance(error, retry_on))

@@ -45,9 +45,10 @@ class Journal:
 
     def save(self) -> None:
         """Have on disk what has been emitted: before anything starts that could ask for it, and soon in any case."""
-        unsaved, self._unsaved = self._unsaved, []
         self._saved = time.monotonic()
-        self._store.write(self._run, unsaved, self._recall.taken())
+        self._store.write(self._run, self._unsaved, self._recall.taken())
+        self._unsaved = []  # not before: what could not be written now is written with what comes next
+        self._recall.written()
 
     def tick(self) -> None:
         """Save what has waited long enough, and let the watchers show something."""

@@ -73,7 +73,7 @@ def environment(backend: str) -> dict[str, Any]:
     for name, module in sorted(sys.modules.copy().items()):
         version = getattr(module, "__dict__", {}).get("__version__") if "." not in name else None
         if isinstance(version, str) and not name.startswith("_"):
-            packages[name] = version
+            packages[name] = str.__str__(version)  # of a class of its own, it may hold more
     return {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {os.uname().machine}" if hasattr(os, "uname") else sys.platform,

@@ -95,7 +95,7 @@ class Recall:
         return found.part(start, stop) if found is not None else None
 
     def heard(self, event: Finished) -> None:
-        """Branches have ended: what they returned is kept with the next `taken`."""
+        """Branches have ended: what they returned is kept with what is `taken` next."""
         if event.cached_from:
             self._used.add(event.cached_from)
             return
@@ -109,10 +109,12 @@ class Recall:
                 self._entries.append(entry(part, found.code, keys, found.repeated, self._record.calls(event.node).logs))
 
     def taken(self) -> Taken:
-        """What is to be kept since this was last asked."""
-        taken = Taken(self._entries, self._blobs, self._used, self._superseded)
+        """What is to be kept that is not kept yet."""
+        return Taken(self._entries, self._blobs, self._used, self._superseded)
+
+    def written(self) -> None:
+        """All that was `taken` is kept."""
         self._entries, self._blobs, self._used, self._superseded = [], {}, set(), []
-        return taken
 
     # keys
 

@@ -144,7 +144,9 @@ class Runner:
         with self._closing():
             infos = self._take_in()
             returned = self._values.seal_value(job.trace.returned) if whole else None
-            parameters = {name: self._values.seal_value(value) for name, value in job.parameters.items()}
+            parameters = {
+                name: self._values.seal_value(value, f"of parameter '{name}'") for name, value in job.parameters.items()
+            }
             self._journal.emit(
                 [RunStarted(job.id, job.name, job.pipeline, parameters, infos, returned, time.time(), os.getpid())]
             )

@@ -17,7 +17,7 @@ from ..core.schedule import Fresh
 from ..core.seal import Ref, Unsendable
 from ..core.spec import Argument, Node
 from ..core.trace import label_row, labels_of
-from ..errors import FanlabError, FanOutError, StepCallError
+from ..errors import CannotSend, FanlabError, FanOutError, StepCallError
 from ..store.codecs import type_name
 from .failure import failure_of
 from .values import Values
@@ -219,8 +219,10 @@ class Shaping:
                 else f"the output of '{found.name(branch)}', a {type_name(value)}, has no items",
                 do=f"let '{source}' return a list, range, dict, tuple or 1-D array",
             )
-        sealed = self._values.seal(node, Argument("items", items, mapped=True))
-        return sealed.value  # type: ignore[no-any-return]
+        sealed = self._values.seal(node, Argument("items", items, mapped=True)).value
+        if isinstance(sealed, Unsendable):
+            raise CannotSend(sealed.reason, do="give the dict keys that are text or numbers")
+        return sealed  # type: ignore[no-any-return]
 
     def _shape_of(self, name: str) -> Shape:
         shape = self._record.nodes[name].shape

@@ -14,6 +14,7 @@ from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, type_name, unpack
 from ..store.hashes import steady
+from .faults import Faults
 
 Tabulate = Callable[[Record, str], Any]  # the table of one node's branches
 
@@ -23,6 +24,7 @@ class Values:
 
     def __init__(self, record: Record, artifacts: Artifacts, tabulate: Tabulate | None = None) -> None:
         self._record, self._artifacts, self._tabulate = record, artifacts, tabulate
+        self._faults = Faults()
 
     def seal(self, step: str, argument: Argument) -> Argument:
         """A recorded argument as it is kept and sent."""
@@ -37,20 +39,37 @@ class Values:
                     f"argument '{argument.name}' of step '{step}', of type {type_name(value)}, cannot be sent: {error}"
                 )
 
-        return Argument(argument.name, seal(argument.value, keep), argument.keyword, argument.mapped)
+        def whole(made: Any) -> Any:
+            found = self._faults.of(made)
+            if found is None:
+                return made
+            part, bad, why = found
+            return Unsendable(
+                f"{part}argument '{argument.name}' of step '{step}', of type {type_name(bad)}, cannot be sent: {why}"
+            )
 
-    def seal_value(self, value: Any) -> Any:
-        """What a body returned, as it is kept. Raises CannotStore for what cannot be."""
+        return Argument(argument.name, seal(argument.value, keep, whole), argument.keyword, argument.mapped)
+
+    def seal_value(self, value: Any, what: str = "that the body returned") -> Any:
+        """What a body returned, or a parameter, as it is kept; what cannot be is told where it is opened."""
 
         def keep(value: Any) -> Stored | Unsendable:
             try:
-                return self._artifacts.put(value, "that the body returned")
+                return self._artifacts.put(value, what)
             except FanlabError:
                 raise
             except Exception as error:  # noqa: BLE001 (as above; told when it is loaded)
-                return Unsendable(f"a {type_name(value)} that the body returned cannot be stored: {error}")
+                return Unsendable(f"a {type_name(value)} {what} cannot be stored: {error}")
 
-        return seal(value, keep)
+        def whole(made: Any) -> Any:
+            found = self._faults.of(made)
+            if found is None:
+                return made
+            part, bad, why = found
+            kind = type_name(bad) if not part else f"{type_name(bad)}, {part}a {type_name(made)}"
+            return Unsendable(f"a {kind} {what} cannot be stored: {why}")
+
+        return seal(value, keep, whole)
 
     def shared(self, node: NodeRecord) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as sent to every branch, with a Hole for each mapped one. Raises CannotSend."""

@@ -31,6 +31,7 @@ from ..store.hashes import steady
 from ..store.travel import leave_home
 from .capture import Capture, end_lines
 from .failure import failure_of
+from .faults import Faults
 from .imported import Imported
 from .page import Note, Page
 from .surroundings import enter
@@ -187,6 +188,7 @@ class _Work:
         self._pid = os.getpid()
         self._running = Running(header, batch, self._progress)
         self._untold = batch.start
+        self._faults = Faults()
         self._peak = 0
         self._clear()
 
@@ -288,11 +290,13 @@ class _Work:
 
     def _stored(self, value: Any) -> bytes:
         outputs = self._batch.outputs
+        if len(outputs) == 1:
+            packed = pack_scalar(outputs[0], value) or pack({outputs[0]: self._keep(value)})
+        else:
+            packed = pack(self._keep_each(value))
         if self._batch.explode:
             self._explode(value)
-        if len(outputs) == 1:
-            return pack_scalar(outputs[0], value) or pack({outputs[0]: self._keep(value)})
-        return pack(self._keep_each(value))
+        return packed
 
     def _value(self, name: object, sealed: Any, offset: int) -> Any:
         """One argument of a branch, opened anew, so that a change in place stays in the branch."""
@@ -327,7 +331,7 @@ class _Work:
             with contextlib.suppress(FanOutError):  # told when the map is made
                 items = items_of(named.get(output, value))
                 if items is not None:
-                    sealed = seal(items, self._keep)
+                    sealed = seal(items, self._keep, self._whole)
                     self._items.setdefault(self._running.branch, {})[output] = sealed
 
     def _keep_each(self, value: Any) -> dict[str, Stored]:
@@ -351,6 +355,16 @@ class _Work:
                 f"the result of '{self._batch.node}', of type {type_name(value)}, cannot be stored: {error}",
                 do=error.do if isinstance(error, Unsaved) else _PICKLABLE,
             ) from error
+
+    def _whole(self, made: Any) -> Any:
+        found = self._faults.of(made)
+        if found is None:
+            return made
+        part, bad, why = found
+        raise CannotStore(
+            f"{part}the result of '{self._batch.node}', of type {type_name(bad)}, cannot be stored: {why}",
+            do=_PICKLABLE,
+        )
 
     def _log(self, stream: str, text: str) -> None:
         logged = Logged(self._batch.node, self._running.branch, stream, text, time.time())

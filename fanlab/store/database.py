@@ -31,6 +31,11 @@ create table runs(number integer primary key, id text unique, name text unique, 
 create index runs_by_pipeline on runs(pipeline, start);
 create table events(run integer, position integer, events blob, primary key(run, position)) without rowid;
 """
+# By the run's id: its number is another run's by now where it was deleted meanwhile, and then nothing is to be kept.
+_EVENTS = """
+insert into events select number, coalesce((select max(position) + 1 from events where run = number), 0), ?2
+  from runs where id = ?1
+"""
 
 
 class Store:
@@ -45,7 +50,6 @@ class Store:
         self._database = self._open()
         found = os.stat(self._path)
         self._file = (found.st_dev, found.st_ino)
-        self._open_runs: dict[str, int] = {}  # of each run that is written: its number
         self._names: dict[str, str] = {}  # of runs that are written, by id
 
     def _open(self) -> sqlite3.Connection:
@@ -280,22 +284,16 @@ class Store:
     def _write(self, run: str, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, RunStarted):
-                cursor = self._database.execute(
+                self._database.execute(
                     "insert into runs(id, name, pipeline, status, start, process) values(?,?,?,?,?,?)",
                     (event.id, event.name, event.pipeline, "running", event.time, event.process),
                 )
-                self._open_runs[run] = cursor.lastrowid or 0
                 self._names[run] = event.name
             elif isinstance(event, RunEnded):
                 self._database.execute(
                     "update runs set status = ?, end = ? where id = ?", (event.status, event.time, run)
                 )
-        if run not in self._open_runs:  # of another process, and a combine cell here has read it
-            self._open_runs[run] = self._database.execute("select number from runs where id = ?", (run,)).fetchone()[0]
-        self._database.execute(
-            "insert into events select ?1, coalesce(max(position) + 1, 0), ?2 from events where run = ?1",
-            (self._open_runs[run], dumps(tuple(events))),
-        )
+        self._database.execute(_EVENTS, (run, dumps(tuple(events))))
 
 
 def shared(root: str | None = None) -> Store:

@@ -60,6 +60,15 @@ def dumps(value: Any) -> bytes:
     return first_of(ways)
 
 
+def fault(value: Any) -> str | None:
+    """Why a value does not arrive as it is sent, or None. It is made anew for this, so it should be a small one."""
+    try:
+        pickle.loads(dumps(value))
+    except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
+        return str(error) or type(error).__name__
+    return None
+
+
 def first_of(ways: Sequence[Callable[[], bytes]]) -> bytes:
     """What the first way that does not fail returns. If all fail, raises what the last has raised."""
     for way in ways[:-1]:

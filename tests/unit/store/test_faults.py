@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fanlab
-from fanlab import StoreError, pipeline, step
+from fanlab import StoreError, get_step_context, pipeline, step
 from fanlab.client import Client
+from fanlab.core.events import Finished
 from fanlab.store import database as module
 from fanlab.store.database import Store
 
@@ -176,3 +177,81 @@ def test_a_store_that_can_only_be_read_is_told(tmp_path):
         fanlab.configure(store=None)
         module._stores.clear()
         subprocess.run(["umount", "-l", read_only], check=True)
+
+
+def test_a_run_that_could_not_be_written_leaves_nothing_in_the_one_that_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    fanlab.configure(store=tmp_path / "store")
+    sweep(1)
+    other = sqlite3.connect(tmp_path / "store" / "runs.sqlite", isolation_level=None)
+    other.execute("begin immediate")
+
+    @step
+    def let_go():
+        other.execute("rollback")
+        raise KeyboardInterrupt
+
+    @here
+    def locked():
+        let_go()
+
+    @here
+    def refused_at_once():
+        make(2)
+
+    with pytest.raises(StoreError):
+        refused_at_once()
+    with pytest.raises((KeyboardInterrupt, StoreError)):
+        locked()
+    other.close()
+    run = sweep(3)
+    assert Client().get_pipeline_run(run.name).status == "completed"
+    assert list(Client().get_pipeline_run(run.name).steps) == ["make"]
+    assert Client().get_pipeline("sweep").last_run.load()[0] == 3.0
+
+
+def test_what_could_not_be_written_is_written_with_what_comes_next(tmp_path):
+    fanlab.configure(store=tmp_path / "store")
+    store = module.shared()
+    write, refusals = store._write, [sqlite3.OperationalError("database or disk is full")]
+
+    def written(run, events):
+        if refusals and any(isinstance(event, Finished) for event in events):
+            raise refusals.pop()
+        write(run, events)
+
+    @step
+    def total(values):
+        return float(values.sum())
+
+    @here
+    def totals():
+        return total(make(1))
+
+    store._write = written
+    with pytest.raises(StoreError):
+        totals()
+    (run,) = Client().list_pipeline_runs()
+    assert (run["make"].status, run["total"].outputs) == ("completed", {})
+    assert (run.status, run["make"].load()[0]) == ("cancelled", 1.0)
+    assert sweep(1).steps["make"].status == "cached"
+
+
+def test_a_run_that_is_deleted_while_it_goes_on_leaves_nothing_in_the_one_that_follows(tmp_path):
+    @step
+    def deletes():
+        client = Client()
+        client.delete_pipeline_run(get_step_context().pipeline_run.name)
+        other(7)
+
+    @here
+    def other(x):
+        make(x)
+
+    @here
+    def deleted():
+        deletes()
+
+    deleted()
+    (run,) = Client().list_pipeline_runs()
+    assert (run.pipeline, run.status, list(run.steps)) == ("other", "completed", ["make"])
