@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .layout import render
 
 WIDTH, HEIGHT = 190.0, 74.0  # of a box, in the page's pixels
+FRAME_SIDE, FRAME_TOP = 10.0, 26.0  # what a frame around boxes takes beside and below them, and above them
 _GAP_ACROSS, _GAP_DOWN = 56.0, 22.0
 _INCH = 72.0
 _PATIENCE = 0.02  # seconds; with a head start `dot` usually answers within, so that nothing moves after the first paint
 
 Needs = tuple[tuple[int, ...], ...]  # for each node, the numbers of those that it waits for
+Groups = tuple[str, ...]  # for each node, the inlined pipeline that it belongs to: "outer.inner", or ""
 Point = tuple[float, float]
 
 
@@ -31,8 +33,8 @@ class Layouts:
     """Pictures of a graph that may grow. Graphviz works in a thread, so that the run never waits for it."""
 
     def __init__(self) -> None:
-        self._wanted: Needs | None = None
-        self._done: tuple[Needs, Picture | None] | None = None
+        self._wanted: tuple[Needs, Groups] | None = None
+        self._done: tuple[tuple[Needs, Groups], Picture | None] | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -40,43 +42,68 @@ class Layouts:
         """Whether graphviz has still to answer for the graph that was last asked for."""
         return self._wanted is not None and (self._done is None or self._done[0] != self._wanted)
 
-    def picture(self, needs: Needs) -> Picture:
+    def picture(self, needs: Needs, groups: Groups = ()) -> Picture:
         """The best picture there is now; ask again, for graphviz may have answered meanwhile."""
-        self.begin(needs)
+        self.begin(needs, groups)
         if self.waiting and self._thread is not None:
             self._thread.join(_PATIENCE)
         done = self._done
-        if done is not None and done[0] == needs and done[1] is not None:
+        if done is not None and done[0] == (needs, groups) and done[1] is not None:
             return done[1]
         return layered(needs)
 
-    def begin(self, needs: Needs) -> None:
+    def begin(self, needs: Needs, groups: Groups = ()) -> None:
         """Have graphviz begin. While it works on an earlier graph nothing happens: ask again."""
-        self._wanted = needs
+        self._wanted = needs, groups
         if not self.waiting or (self._thread is not None and self._thread.is_alive()):
             return
-        self._thread = threading.Thread(target=self._work, args=(needs,), name="fanlab-layout", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(needs, groups), name="fanlab-layout", daemon=True)
         self._thread.start()
 
-    def _work(self, needs: Needs) -> None:
+    def _work(self, needs: Needs, groups: Groups) -> None:
         try:
-            self._done = needs, parsed(render(source(needs), "plain"), len(needs))
+            self._done = (needs, groups), drawn(needs, groups)
         except Exception:  # noqa: BLE001 (neither dot nor WebAssembly: the layers stay)
-            self._done = needs, None
+            self._done = (needs, groups), None
 
 
-def source(needs: Needs) -> str:
-    """The graph for graphviz: boxes of one size, numbered."""
+def drawn(needs: Needs, groups: Groups = ()) -> Picture:
+    """The picture by graphviz. Raises what the renderer raises."""
+    return parsed(render(source(needs, groups), "plain"), len(needs))
+
+
+def source(needs: Needs, groups: Groups = ()) -> str:
+    """The graph for graphviz: boxes of one size, numbered; those of an inlined pipeline in a cluster."""
     lines = [
         "digraph pipeline {",
         f'rankdir=LR nodesep="{_GAP_DOWN / _INCH:.3f}" ranksep="{_GAP_ACROSS / _INCH:.3f}"',
         f'node [shape=box fixedsize=true label="" width="{WIDTH / _INCH:.4f}" height="{HEIGHT / _INCH:.4f}"]',
         "edge [arrowhead=none tailport=e headport=w]",
-        *(f"n{number}" for number in range(len(needs))),
+        *_clusters(groups or ("",) * len(needs)),
         *(f"n{source} -> n{number}" for number, sources in enumerate(needs) for source in sources),
         "}",
     ]
     return "\n".join(lines)
+
+
+def _clusters(groups: Groups) -> Iterator[str]:
+    """Every node, and around those of one inlined pipeline a cluster with room for a frame and its name.
+
+    A cluster is named by its number; graphviz joins parts of one cluster that stand apart.
+    """
+    clusters: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        names = enclosing(group)
+        for name in names:
+            cluster = clusters.setdefault(name, len(clusters))
+            yield f'subgraph cluster_{cluster} {{ margin={FRAME_SIDE:g} label="x" fontsize=8'
+        yield f"n{number} {'}' * len(names)}"
+
+
+def enclosing(group: str) -> list[str]:
+    """A group and those that it is inside of, from the outermost: `a.b` is in `a`."""
+    parts = group.split(".") if group else []
+    return [".".join(parts[: length + 1]) for length in range(len(parts))]
 
 
 def parsed(plain: str, count: int) -> Picture:

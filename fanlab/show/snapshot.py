@@ -11,7 +11,8 @@ from typing import Any
 
 from ..core.events import Status
 from ..core.record import NodeRecord, Record
-from .geometry import HEIGHT, WIDTH, Layouts, Needs, order, path
+from .frames import framed, group_of
+from .geometry import HEIGHT, WIDTH, Groups, Layouts, Needs, order, path
 from .harmless import harmless
 
 LETTERS = {
@@ -46,13 +47,15 @@ class Snapshots:
 
     def begin(self) -> None:
         """Have graphviz begin, so that its answer is there when the graph is asked for."""
-        self._layouts.begin(self._needs(list(self._record.nodes.values())))
+        nodes = list(self._record.nodes.values())
+        self._layouts.begin(self._needs(nodes), _groups(nodes))
 
     def graph(self) -> dict[str, Any]:
-        """The nodes with their places, and the lines between them."""
+        """The nodes with their places, the lines between them, and the frames of inlined pipelines around them."""
         nodes = list(self._record.nodes.values())
-        needs = self._needs(nodes)
-        picture = self._layouts.picture(needs)
+        needs, groups = self._needs(nodes), _groups(nodes)
+        picture, frames = framed(self._layouts.picture(needs, groups), groups)
+        inside = {frame.name for frame in frames}
         return {
             "width": picture.width,
             "height": picture.height,
@@ -60,6 +63,7 @@ class Snapshots:
             "nodes": [
                 {
                     "name": harmless(node.info.name, _NAME_LENGTH),
+                    "label": harmless(_label(node.info.name, inside), _NAME_LENGTH),
                     "step": harmless(node.info.step, _NAME_LENGTH),
                     "mapped": node.mapped,
                     "needs": list(needs[number]),
@@ -69,6 +73,10 @@ class Snapshots:
             ],
             "order": order(needs),
             "edges": [[start, stop, path(points)] for start, stop, points in picture.curves],
+            "frames": [
+                [harmless(frame.name, _NAME_LENGTH), frame.left, frame.top, frame.width, frame.height]
+                for frame in frames
+            ],
         }
 
     def state(self, now: float, workers: int | None = None) -> dict[str, Any]:
@@ -127,6 +135,15 @@ class Snapshots:
             if queued or running:
                 longest = max(longest, each if queued else each - spent / max(running, 1))
         return max(work / max(workers or 1, 1), longest)
+
+
+def _groups(nodes: list[NodeRecord]) -> Groups:
+    return tuple(group_of(node.info.name) for node in nodes)
+
+
+def _label(name: str, inside: set[str]) -> str:
+    """What stands on a node: its own name where a frame tells the pipeline's."""
+    return name.rpartition(".")[2] if group_of(name) in inside else name
 
 
 class _Told:

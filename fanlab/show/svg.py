@@ -13,12 +13,13 @@ from html import escape
 from ..core.events import Combined, Status
 from ..core.record import NodeRecord, Record
 from .failures import one_line
-from .geometry import HEIGHT, WIDTH, Picture, Point, layered, parsed, path, source
-from .layout import render
+from .frames import Frame, framed, group_of
+from .geometry import HEIGHT, WIDTH, Point, layered, path
+from .geometry import drawn as laid_out
 from .text import node_text
 
 MOST_NODES = 200  # a larger graph is not drawn in a record
-_MARGIN, _STACK, _GROUP = 12.0, 4.0, 9.0
+_MARGIN, _STACK = 12.0, 4.0
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',sans-serif"
 INK, GREY, _TRACK, LINE = "#1f2328", "#59636e", "#dfe3e8", "#8c959f"
 
@@ -53,23 +54,23 @@ def graph_svg(record: Record) -> str:
     combined = list(record.combined.values())
     sources = [node.info.needs for node in nodes] + [cell.nodes for cell in combined]
     needs = tuple(tuple(numbers[name] for name in names if name in numbers) for names in sources)
+    groups = tuple(group_of(node.info.name) for node in nodes) + ("",) * len(combined)
     try:
-        picture = parsed(render(source(needs), "plain"), len(needs))
+        picture = laid_out(needs, groups)
     except Exception:  # noqa: BLE001 (a renderer raises what it likes)
         picture = layered(needs)
-    frames = _frames(nodes, picture)
-    framed = {frame.name for frame in frames}
-    room = _MARGIN + max((frame.depth for frame in frames), default=0) * 2 * _GROUP
+    picture, frames = framed(picture, groups, _STACK)
+    inside = {frame.name for frame in frames}
     curves = (el("path", d=path(points), marker_end="url(#arrow)") for _, _, points in picture.curves)
     return drawing(
-        picture.width + 2 * room + _STACK,
-        picture.height + 2 * room + _STACK,
+        picture.width + 2 * _MARGIN + _STACK,
+        picture.height + 2 * _MARGIN + _STACK,
         _ARROW,
-        *(frame.svg() for frame in frames),
+        *(_frame(frame) for frame in frames),
         el("g", *curves, fill="none", stroke=LINE, stroke_width=1.3),
-        *(_card(node, number, picture.boxes[number], framed) for number, node in enumerate(nodes)),
+        *(_card(node, number, picture.boxes[number], inside) for number, node in enumerate(nodes)),
         *(_combined(cell, picture.boxes[len(nodes) + number]) for number, cell in enumerate(combined)),
-        origin=(-room, -room),
+        origin=(-_MARGIN, -_MARGIN),
     )
 
 
@@ -103,7 +104,7 @@ _ARROW = el(
 )  # fmt: skip
 
 
-def _card(node: NodeRecord, number: int, at: Point, framed: set[str]) -> str:
+def _card(node: NodeRecord, number: int, at: Point, inside: set[str]) -> str:
     """One node: mark and name, the state in words, and of a fan-out the count and the bar."""
     group, _, own = node.info.name.rpartition(".")
     look = LOOKS[node.overall()]
@@ -115,7 +116,7 @@ def _card(node: NodeRecord, number: int, at: Point, framed: set[str]) -> str:
         *(el("rect", x=far, y=far, stroke_opacity=0.45, **box) for far in (2 * _STACK, _STACK) if node.mapped),
         el("rect", stroke_width=1.4, **box),
         words(count, WIDTH - 12, middle, 12, GREY, text_anchor="end"),
-        *_told(look, own if group in framed else node.info.name, _state(node), middle, 50 + text_width(count, 12)),
+        *_told(look, own if group in inside else node.info.name, _state(node), middle, 50 + text_width(count, 12)),
         _bar(node, 14, HEIGHT - 14, WIDTH - 28) if node.mapped else "",
     ]
     return el("g", *parts, id=f"n{number}", transform=f"translate({at[0]:g} {at[1]:g})")
@@ -175,46 +176,13 @@ def _bar(node: NodeRecord, x: float, y: float, width: float) -> str:
     return "".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What holds the nodes of one inlined pipeline together."""
-
-    name: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    depth: int  # how many frames it holds at most, itself counted
-
-    def svg(self) -> str:
-        room = self.depth * _GROUP
-        x, y = self.left - room, self.top - room - _GROUP
-        width, height = self.right - self.left + 2 * room, self.bottom - self.top + 2 * room + _GROUP
-        ground = el(
-            "rect", x=x, y=y, width=width, height=height, rx=10, fill=LINE, fill_opacity=0.1, stroke=LINE,
-            stroke_opacity=0.6,
-        )  # fmt: skip
-        return ground + words(fitted(one_line(self.name, 80), width - 18, 11), x + 9, y + 12.5, 11, LINE)
-
-
-def _frames(nodes: list[NodeRecord], picture: Picture) -> list[_Frame]:
-    """A frame for each inlined pipeline whose nodes stand where no other node does; outer ones first."""
-    prefixes: dict[str, list[int]] = {}
-    for number, node in enumerate(nodes):
-        parts = node.info.name.split(".")[:-1]
-        for length in range(1, len(parts) + 1):
-            prefixes.setdefault(".".join(parts[:length]), []).append(number)
-    found = []
-    for prefix, members in prefixes.items():
-        places = [picture.boxes[number] for number in members]
-        left, top = min(x for x, _ in places), min(y for _, y in places)
-        right, bottom = max(x for x, _ in places) + WIDTH, max(y for _, y in places) + HEIGHT
-        others = [picture.boxes[number] for number in range(len(nodes)) if number not in set(members)]
-        if any(x < right and x + WIDTH > left and y < bottom and y + HEIGHT > top for x, y in others):
-            continue  # it would hold what is not its own
-        depth = 1 + max((p.count(".") - prefix.count(".") for p in prefixes if p.startswith(f"{prefix}.")), default=0)
-        found.append(_Frame(prefix, left, top, right + _STACK, bottom + _STACK, depth))
-    return found
+def _frame(frame: Frame) -> str:
+    ground = el(
+        "rect", x=frame.left, y=frame.top, width=frame.width, height=frame.height, rx=10, fill=LINE, fill_opacity=0.1,
+        stroke=LINE, stroke_opacity=0.6,
+    )  # fmt: skip
+    name = fitted(one_line(frame.name, 80), frame.width - 18, 11)
+    return ground + words(name, frame.left + 10, frame.top + 17, 11, LINE)
 
 
 def fitted(text: str, width: float, size: float) -> str:

@@ -139,7 +139,8 @@ class View {
     const strip = make("div", { class: "fl-strip" },
       make("div", { class: "fl-tabs", role: "tablist", "aria-label": "Ways to look at the run" }, ...this.tabs), this.chips, this.zoomer);
     this.svg = draw("svg", { class: "fl-edges", "aria-hidden": "true" });
-    this.plane = make("div", { class: "fl-plane" }, this.svg);
+    this.frames = make("div", { class: "fl-frames", "aria-hidden": "true" }); // nodes say in their names where they belong
+    this.plane = make("div", { class: "fl-plane" }, this.frames, this.svg);
     this.sizer = make("div", { class: "fl-sizer" }, this.plane);
     this.canvas = make("div", { class: "fl-canvas", role: "tabpanel", id: `${id}-graph`, "aria-labelledby": `${id}-tab-graph`,
       onwheel: event => this.wheel(event), onpointerdown: event => this.grab(event) }, this.sizer);
@@ -159,7 +160,7 @@ class View {
   }
 
   node(number, info) {
-    const name = make("span", { class: "fl-node-name", dir: "auto", text: info.name });
+    const name = make("span", { class: "fl-node-name", dir: "auto" });
     const glyph = make("span", { class: "fl-glyph", "aria-hidden": "true" }), word = make("span", { class: "fl-node-word" });
     const time = make("span", { class: "fl-node-time" }), count = make("span", { class: "fl-node-count" }), progress = bar(), bad = make("span", { class: "fl-node-bad" });
     const button = make("button", {
@@ -172,7 +173,7 @@ class View {
     row.element = make("tr", {}, make("td", {}, row.glyph, row.word),
       make("th", { scope: "row" }, make("button", { type: "button", class: "fl-link", dir: "auto", text: info.name, onclick: () => this.toggle(number, true) })),
       make("td", { class: "fl-wide" }, row.progress.element), row.done, row.cached, row.failed, row.time);
-    return { info, button, glyph, word, time, count, bad, progress, row, letter: "", shown: "", cells: "", number: {} };
+    return { info, name, button, glyph, word, time, count, bad, progress, row, letter: "", shown: "", cells: "", number: {} };
   }
 
   // the graph: again whenever it has grown; nodes are known by their number, so that what is open stays
@@ -186,19 +187,21 @@ class View {
     graph.nodes.forEach((info, number) => {
       const node = this.nodes[number] ||= this.node(number, info);
       node.info = info;
+      put(node.name, info.label);
       node.button.style.width = `${width}px`;
       node.button.style.height = `${height}px`;
       node.button.style.transform = `translate(${info.at[0]}px, ${info.at[1]}px)`;
     });
     const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     const inOrder = graph.order.map(number => this.nodes[number]);
-    if (inOrder.some(({ button }, place) => this.plane.children[place + 1] !== button)) this.plane.append(...inOrder.map(node => node.button));
+    if (inOrder.some(({ button }, place) => this.plane.children[place + 2] !== button)) this.plane.append(...inOrder.map(node => node.button));
     if (inOrder.some(({ row }, place) => this.table.children[place] !== row.element)) this.table.append(...inOrder.map(node => node.row.element));
     if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
     this.svg.setAttribute("width", graph.width);
     this.svg.setAttribute("height", graph.height);
     this.edges = graph.edges.map(([start, stop, d]) => ({ start, stop, path: draw("path", { d, class: "fl-edge" }) }));
     this.svg.replaceChildren(...this.edges.map(edge => edge.path));
+    this.setFrames(graph.frames);
     this.plane.style.width = `${graph.width}px`;
     this.plane.style.height = `${graph.height}px`;
     this.fit();
@@ -206,6 +209,14 @@ class View {
     this.update();
   }
 
+  setFrames(frames) { // of inlined pipelines, behind their nodes; one that is still there grows in place
+    const before = new Map([...this.frames.children].map(frame => [frame.title, frame]));
+    this.frames.replaceChildren(...frames.map(([name, x, y, width, height]) => {
+      const frame = before.get(name) || make("div", { class: "fl-frame", title: name }, make("span", { class: "fl-frame-name", dir: "auto", text: name }));
+      Object.assign(frame.style, { width: `${width}px`, height: `${height}px`, transform: `translate(${x}px, ${y}px)` });
+      return frame;
+    }));
+  }
   fit() {
     if (!this.graph) return;
     const room = this.canvas.clientWidth - 32;

@@ -51,7 +51,7 @@ def renderer(request, monkeypatch, tmp_path):
         return
     monkeypatch.setenv("PATH", str(tmp_path))
     if request.param == "neither":
-        monkeypatch.setattr("fanlab.show.svg.render", lambda *_: 1 / 0)
+        monkeypatch.setattr("fanlab.show.geometry.render", lambda *_: 1 / 0)
 
 
 def test_a_card_tells_name_state_and_of_a_fan_out_the_count(renderer):
