@@ -16,6 +16,7 @@ MOST_LINES, LINE_LENGTH, LOG_LENGTH = 200, 1_000, 40_000
 MOST_FRAMES, AROUND = 6, 2
 MOST_NAMES, NAME_LENGTH = 2_000, 60
 MOST_LANES, MOST_BARS = 64, 300
+_INSTANT = 1e-4  # seconds that two bars in one lane may share: clocks are no finer
 
 
 def branch_details(node: NodeRecord, branch: int) -> dict[str, Any]:
@@ -45,43 +46,65 @@ def names(node: NodeRecord, start: int) -> list[str] | None:
 
 
 def lanes(record: Record, now: float) -> dict[str, Any]:
-    """The timeline: for each worker bars of (node, seconds from the start, seconds, failed, branches).
+    """The timeline: for each worker lanes of bars, each (node, seconds from the start, seconds, failed, branches).
 
-    Bars of one node that would be thinner than a pixel are drawn as one.
+    A process that runs several branches at once has several lanes, in which no bar covers another. What was taken
+    over from an earlier run is left out. Bars of one node that would be thinner than a pixel are drawn as one.
     """
-    begun, span = record.start, max((record.end or now) - record.start, 1e-6)
+    span = max((record.end or now) - record.start, 1e-6)
     thin = span / MOST_BARS
-    found: dict[int, list[list[Any]]] = {}
-    branches = sorted(
-        (node.begun[branch], node.ended[branch], node.workers[branch], number, branch)
-        for number, node in enumerate(record.nodes.values())
-        for branch in range(len(node.begun))
-        if node.begun[branch]
-    )
-    nodes = list(record.nodes.values())
-    for start, ended, worker, number, branch in branches:
-        status = nodes[number].statuses[branch]
-        stop = ended if ended and status != Status.RUNNING else (record.end or now)
-        lane = found.setdefault(worker, [])
-        failed = status == Status.FAILED
-        if lane and lane[-1][0] == number and start - begun - (lane[-1][1] + lane[-1][2]) < thin > stop - start:
-            lane[-1][2], lane[-1][3] = round(stop - begun - lane[-1][1], 4), lane[-1][3] or failed
-            lane[-1][4] += 1
+    found: dict[int, list[list[list[Any]]]] = {}
+    for start, stop, worker, number, failed in _ran(record, now):
+        own = found.setdefault(worker, [])
+        lane = next((lane for lane in own if lane[-1][1] + lane[-1][2] <= start + _INSTANT), None)
+        if lane is None:
+            lane = []
+            own.append(lane)
+        last = lane[-1] if lane else None
+        if last is not None and last[0] == number and start - last[1] - last[2] < thin > stop - start:
+            last[2], last[3] = max(stop - last[1], last[2]), last[3] or failed
+            last[4] += 1
         else:
-            lane.append([number, round(start - begun, 4), round(stop - start, 4), failed, 1])
-    return {
-        "seconds": span,
-        "more": max(0, len(found) - MOST_LANES),
-        "lanes": [[worker, _thinned(found[worker])] for worker in list(found)[:MOST_LANES]],
-    }
+            lane.append([number, start, stop - start, failed, 1])
+    shown, room = [], MOST_LANES
+    for worker, own in list(found.items()):
+        if room > 0:
+            shown.append([worker, [_thinned(lane) for lane in own[:room]]])
+            room -= len(own)
+    return {"seconds": span, "more": len(found) - len(shown), "lanes": shown}
+
+
+def _ran(record: Record, now: float) -> list[tuple[float, float, int, int, bool]]:
+    """Every branch that began in this run: (start, stop, worker, node, failed), in the order of their starts.
+
+    Seconds count from the run's start. A worker on another machine, whose clock is behind, begins at 0 at the earliest.
+    """
+    zero, over = record.start, record.end or now
+    found: list[tuple[float, float, int, int, bool]] = []
+    for number, node in enumerate(record.nodes.values()):
+        calls = node.inner or node
+        columns = zip(calls.begun, calls.ended, calls.workers, calls.statuses, strict=True)
+        found += [
+            (
+                max(begun - zero, 0.0),
+                max((ended if ended and status != Status.RUNNING else over) - zero, 0.0),
+                worker,
+                number,
+                status == Status.FAILED,
+            )
+            for begun, ended, worker, status in columns
+            if begun and status != Status.CACHED and not 0 < ended < zero
+        ]
+    found.sort()
+    return found
 
 
 def _thinned(lane: list[list[Any]]) -> list[list[Any]]:
     """At most so many bars: where nodes alternate quickly, the longest are kept."""
-    if len(lane) <= 2 * MOST_BARS:
-        return lane
-    longest = sorted(lane, key=lambda bar: bar[2], reverse=True)[: 2 * MOST_BARS]
-    return sorted(longest, key=lambda bar: bar[1])
+    if len(lane) > 2 * MOST_BARS:
+        longest = sorted(lane, key=lambda bar: bar[2], reverse=True)[: 2 * MOST_BARS]
+        lane = sorted(longest, key=lambda bar: bar[1])
+    return [[number, round(start, 4), round(seconds, 4), *rest] for number, start, seconds, *rest in lane]
 
 
 def _arguments(node: NodeRecord, branch: int) -> list[list[str]]:

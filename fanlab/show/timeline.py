@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ _MOST_STEPS = 12  # in the legend
 
 
 class Timeline:
-    """One lane a worker, one bar a branch; bars that would be thinner than a pixel are drawn as one.
+    """One lane a worker, or several where it runs several branches at once, and one bar a branch.
 
-    A notebook shows it; `svg` is the picture, and `save` writes it to a file.
+    Bars that would be thinner than a pixel are drawn as one. A notebook shows it; `svg` is the picture, and `save`
+    writes it to a file.
     """
 
     def __init__(self, record: Record, now: float) -> None:
@@ -47,17 +49,21 @@ def timeline_svg(record: Record, now: float) -> str:
     told = lanes(record, now)
     span = float(told["seconds"])
     names = [one_line(node.info.name, 80) for node in record.nodes.values()]
-    rows = [row for number, (worker, bars) in enumerate(told["lanes"], 1) for row in _rows(number, worker, bars)]
+    rows = [
+        ("" if position else f"worker {number}", f"process {worker}", bars)
+        for number, (worker, own) in enumerate(told["lanes"], 1)
+        for position, bars in enumerate(own)
+    ]
     used = list(dict.fromkeys(bar[0] for _, _, bars in rows for bar in bars))
     legend, top = _legend([(number, names[number]) for number in used])
-    height = top + max(len(rows), 1) * _ROW + 34
+    tops = list(accumulate((_ROW if label else _BAR + 2 for label, _, _ in rows[1:]), initial=top))
+    height = tops[-1] + _ROW + 34
     parts = [
         el("rect", width=_LEFT + _WIDTH + 24, height=height, rx=8, fill="#ffffff", stroke="#d1d9e0"),
         *legend,
         *_axis(span, top, height - 34),
     ]
-    for number, (label, hint, bars) in enumerate(rows):
-        y = top + number * _ROW
+    for y, (label, hint, bars) in zip(tops, rows, strict=False):
         parts.append(el("g", el("title", hint), words(label, 14, y + 13, 12, GREY)))
         parts += [_bar(bar, names[bar[0]], span, y) for bar in bars]
     if not rows:
@@ -65,21 +71,6 @@ def timeline_svg(record: Record, now: float) -> str:
     if told["more"]:
         parts.append(words(f"and {told['more']} more workers", 14, height - 8, 11, GREY))
     return drawing(_LEFT + _WIDTH + 24, height, *parts)
-
-
-def _rows(number: int, worker: int, bars: list[Any]) -> Iterator[tuple[str, str, list[Any]]]:
-    """A worker's bars in rows in which none covers another: threads run several branches in one process."""
-    rows: list[list[Any]] = []
-    for bar in bars:
-        if bar[1] < 0:  # taken over from an earlier run
-            continue
-        free = next((row for row in rows if row[-1][1] + row[-1][2] <= bar[1] + 1e-6), None)
-        if free is None:
-            rows.append([bar])
-        else:
-            free.append(bar)
-    for position, row in enumerate(rows):
-        yield (f"worker {number}" if position == 0 else ""), f"process {worker}", row
 
 
 def _bar(bar: Any, name: str, span: float, y: float) -> str:

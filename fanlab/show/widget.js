@@ -8,6 +8,7 @@ const TABS = [["graph", "Graph"], ["steps", "Steps"], ["timeline", "Timeline"]];
 const NS = "http://www.w3.org/2000/svg";
 const HINT_AFTER = 1500, TELL_EVERY = 10000, ASK_EVERY = 1000; // milliseconds
 const COLOURS = ["#4a8fd4", "#38a58a", "#a985d6", "#d6a03a", "#5fb3c8", "#79a94c", "#8b8fb5", "#c08a62"]; // of nodes; none is a state's
+const MOST_BARS = 1500; // with a name each
 const CELL = 18, WHOLE_GRID = 2000; // pixels a cell; more branches than this are drawn only where they can be seen
 let serial = 0;
 
@@ -30,6 +31,7 @@ function draw(name, attributes = {}) {
 }
 function put(element, text) { if (element.textContent !== text) element.textContent = text; }
 function flag(element, name, value) { if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value); }
+const colourOf = node => COLOURS[node % COLOURS.length];
 const number = value => value.toLocaleString("en-US");
 function duration(seconds) {
   if (!(seconds >= 0)) return "";
@@ -609,37 +611,58 @@ class View {
   }
 
   paintTimeline(message) {
-    const { lanes, seconds, more } = message, height = 22, gap = 6, left = 96, width = 1000;
-    const colour = number => COLOURS[number % COLOURS.length];
-    const used = new Map(), failed = [];
-    const svg = draw("svg", { class: "fl-lanes", viewBox: `0 0 ${left + width + 8} ${lanes.length * (height + gap) + 26}`, role: "img",
-      "aria-label": `Timeline: ${lanes.length} workers over ${duration(seconds)}` });
-    const step = [1, 2, 5].flatMap(unit => [-3, -2, -1, 0, 1, 2, 3, 4].map(power => unit * 10 ** power)).sort((a, b) => a - b).find(unit => seconds / unit <= 8) || seconds;
-    for (let at = 0; at <= seconds; at += step) {
-      const x = left + width * at / seconds;
-      svg.append(draw("line", { x1: x, x2: x, y1: 0, y2: lanes.length * (height + gap), class: "fl-tick" }));
-      const label = draw("text", { x, y: lanes.length * (height + gap) + 16, class: "fl-axis", "text-anchor": at ? "middle" : "start" });
-      label.textContent = at ? duration(at) : "0";
-      svg.append(label);
-    }
-    lanes.forEach(([worker, bars], row) => {
-      const y = row * (height + gap) + gap / 2, label = draw("text", { x: 0, y: y + height / 2 + 4, class: "fl-axis" });
+    const { lanes, seconds, more } = message, height = 20, gap = 8, left = 96, width = 1000;
+    const used = new Set(), parts = [];
+    let y = 4, failed = false, bars = 0;
+    for (const [, own] of lanes) for (const lane of own) bars += lane.length;
+    lanes.forEach(([worker, own], row) => {
+      const label = draw("text", { x: 0, y: y + height / 2 + 4, class: "fl-axis" }), hint = draw("title");
       label.textContent = `worker ${row + 1}`;
-      svg.append(label);
-      for (const [node, start, length, bad] of bars) {
-        const d = `M${(left + width * start / seconds).toFixed(1)},${y}h${Math.max(width * length / seconds - 0.6, 0.8).toFixed(1)}v${height}h-${Math.max(width * length / seconds - 0.6, 0.8).toFixed(1)}z`;
-        if (bad) failed.push(d); else used.set(node, (used.get(node) || "") + d);
-        if (bad && !used.has(node)) used.set(node, "");
+      hint.textContent = worker ? `process ${worker}` : label.textContent;
+      label.append(hint);
+      parts.push(draw("rect", { x: left, y: y - 2, width, height: own.length * (height + 2) + 2, class: "fl-lane" }), label);
+      for (const lane of own) {
+        const found = this.laneParts(lane, y, height, at => left + width * at / seconds, bars > MOST_BARS);
+        parts.push(...found.parts);
+        found.used.forEach(node => used.add(node));
+        failed ||= found.failed;
+        y += height + 2;
       }
+      y += gap - 2;
     });
-    for (const [node, d] of used) svg.append(draw("path", { d, style: `fill:${colour(node)}` }));
-    if (failed.length) svg.append(draw("path", { d: failed.join(""), class: "fl-lane-failed" }));
-    const legend = make("ul", { class: "fl-legend", "aria-label": "Steps by colour" }, ...[...used.keys()].sort((a, b) => a - b).map(number =>
-      make("li", {}, make("span", { class: "fl-swatch", style: `background:${colour(number)}` }), make("bdi", { text: this.nodes[number]?.info.name ?? "" }))));
-    if (failed.length) legend.append(make("li", {}, make("span", { class: "fl-swatch fl-lane-failed" }), "✗ failed"));
+    const svg = draw("svg", { class: "fl-lanes", viewBox: `0 0 ${left + width + 8} ${y + 22}`, role: "img",
+      "aria-label": `Timeline: ${lanes.length} ${lanes.length === 1 ? "worker" : "workers"} over ${duration(seconds)}` });
+    const step = [-3, -2, -1, 0, 1, 2, 3, 4].flatMap(power => [1, 2, 5].map(unit => unit * 10 ** power)).find(unit => seconds / unit <= 8) || seconds;
+    for (let at = 0; at <= seconds; at += step) {
+      const x = left + width * at / seconds, label = draw("text", { x, y: y + 14, class: "fl-axis", "text-anchor": at ? "middle" : "start" });
+      label.textContent = at ? duration(at) : "0";
+      svg.append(draw("line", { x1: x, x2: x, y1: 0, y2: y, class: "fl-tick" }), label);
+    }
+    svg.append(...parts);
+    const legend = make("ul", { class: "fl-legend", "aria-label": "Steps by colour" }, ...[...used].sort((a, b) => a - b).map(number =>
+      make("li", {}, make("span", { class: "fl-swatch", style: `background:${colourOf(number)}` }), make("bdi", { text: this.nodes[number]?.info.name ?? "" }))));
+    if (failed) legend.append(make("li", {}, make("span", { class: "fl-swatch fl-lane-failed" }), "✗ failed"));
     this.timeline.replaceChildren(legend, svg);
     if (more) this.timeline.append(make("p", { class: "fl-quiet", text: `and ${more} more workers` }));
     if (!lanes.length) this.timeline.replaceChildren(make("p", { class: "fl-quiet", text: "Nothing has begun yet." }));
+  }
+  laneParts(lane, y, height, place, many) { // the bars of one lane; of very many those of one step are one path, without names
+    const used = new Set(), paths = new Map(), parts = [];
+    let failed = false;
+    for (const [node, start, length, bad, count] of lane) {
+      const x = place(start), wide = Math.max(place(start + length) - x - 0.8, 0.8), name = this.nodes[node]?.info.name ?? "";
+      used.add(node);
+      failed ||= bad;
+      const kind = bad ? "failed" : node;
+      if (many) { paths.set(kind, `${paths.get(kind) || ""}M${x.toFixed(1)},${y}h${wide.toFixed(1)}v${height}h-${wide.toFixed(1)}z`); continue; }
+      const hint = draw("title");
+      hint.textContent = `${name}${count > 1 ? `, ${number(count)} branches` : ""}${bad ? ", failed" : ""}: ${duration(length)}, from ${duration(start)}`;
+      const bar = draw("rect", { x, y, width: wide, height, rx: Math.min(3, wide / 3), ...(bad ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(node)}` }) });
+      bar.append(hint);
+      parts.push(bar);
+    }
+    for (const [kind, d] of paths) parts.push(draw("path", { d, ...(kind === "failed" ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(kind)}` }) }));
+    return { used, parts, failed };
   }
 
   // life

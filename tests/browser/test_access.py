@@ -27,12 +27,23 @@ def violations(page):
     return [(rule["id"], node["html"][:160], node["failureSummary"][:300]) for rule in found for node in rule["nodes"]]
 
 
+INLINED = """
+from fanlab import pipeline
+
+@pipeline
+def check():
+    return report([load("a"), load("b")])
+"""
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark", "Dark High Contrast"])
 def test_axe_finds_no_violation_in_any_theme(open_notebook, sweep, theme):
-    notebook = open_notebook(sweep(400, 0.05, ", bad=7"))
+    defined, called = sweep(400, 0.05, ", bad=7")
+    notebook = open_notebook([defined + INLINED, called + "\ncheck()"])
     notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
     notebook.page.wait_for_selector(f"body[data-jp-theme-name='JupyterLab {theme}']", state="attached")
     look_closely(notebook)
+    assert notebook.page.inner_text(".fl-frame") == "check"
     notebook.shoot(f"theme-{theme.lower().replace(' ', '-')}")
     assert violations(notebook.page) == []
     for tab in ("steps", "timeline"):

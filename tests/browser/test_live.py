@@ -194,6 +194,11 @@ def test_the_view_can_be_used_with_the_keyboard_alone(open_notebook, sweep):
     assert "sweep ■ cancelled" in notebook.output(2).inner_text()
 
 
+FRAMED = """() => { const at = document.querySelector(".fl-frame").getBoundingClientRect();
+    return [...document.querySelectorAll(".fl-node")].map(node => node.getBoundingClientRect()).map(box =>
+        box.left > at.left && box.right < at.right && box.top > at.top && box.bottom < at.bottom); }"""
+
+
 def test_the_graph_grows_and_keeps_what_is_open(open_notebook):
     grow = """
 import time
@@ -213,7 +218,7 @@ for turn in range(600):
     time.sleep(0.05)
     if turn == 30:
         for number in range(3):
-            record.nodes[f"more_{number}"] = NodeRecord(info(f"more_{number}", "call", "fit"))
+            record.nodes[f"inner.more_{number}"] = NodeRecord(info(f"inner.more_{number}", "call", "fit"))
     view.see(None)
     view.pulse()
     if view._watched.get("branch") == [1, 3] and turn > 60:
@@ -226,6 +231,11 @@ view.close()
     page.click(".fl-node[data-node='1']")
     page.click(".fl-cell[data-branch='3']")
     page.wait_for_selector(".fl-node[data-node='4']")
+    assert page.inner_text(".fl-frame") == "inner"
+    page.wait_for_function(f"JSON.stringify(({FRAMED})()) === '[false,false,true,true,true]'")
+    notebook.shoot("framed")
+    assert page.inner_text(".fl-node[data-node='4'] .fl-node-name") == "more_2"
+    assert page.get_attribute(".fl-node[data-node='4']", "aria-label").startswith("inner.more_2: ")
     assert page.get_attribute(".fl-node[data-node='1']", "aria-expanded") == "true"
     assert page.get_attribute(".fl-cell[data-branch='3']", "aria-selected") == "true"
     notebook.wait_idle()

@@ -1,11 +1,14 @@
 """What the page may ask for of a branch: complete where it is small, and always bounded."""
 
 import json
+from array import array
 
 import pytest
 
 from fanlab import pipeline, step
-from fanlab.core.events import Logged
+from fanlab.core.events import Expanded, Finished, Logged, NodeInfo, RunEnded, RunStarted, Status
+from fanlab.core.expand import Shape
+from fanlab.core.record import Record
 from fanlab.errors import PipelineError
 from fanlab.show.details import branch_details, lanes, names
 
@@ -117,7 +120,8 @@ def test_the_timeline_has_a_lane_for_each_worker_with_every_branch_in_it():
     record = run_of(range(500))
     told = lanes(record, record.end)
     assert len(told["lanes"]) == 1
-    assert sum(bar[4] for bar in told["lanes"][0][1]) == 500
+    ((_, (lane,)),) = told["lanes"]
+    assert sum(bar[4] for bar in lane) == 500
 
 
 def test_short_branches_side_by_side_are_one_bar():
@@ -127,4 +131,38 @@ def test_short_branches_side_by_side_are_one_bar():
 
 def test_a_failed_branch_marks_its_bar():
     record = run_of([1, 13])
-    assert any(bar[3] for _, bars in lanes(record, record.end)["lanes"] for bar in bars)
+    assert any(bar[3] for _, own in lanes(record, record.end)["lanes"] for lane in own for bar in lane)
+
+
+def ran(*bars):
+    """The record of a run that began at 100 and ended at 110; bars are (process, start, seconds, status)."""
+    record = Record()
+    record.apply(RunStarted("1", "s-1", "s", {}, (NodeInfo("fit", "fit", "map", ("output",), (), ()),), None, 100.0, 1))
+    record.apply(Expanded("fit", Shape(len(bars)), (), 100.0))
+    for branch, (worker, start, seconds, status) in enumerate(bars):
+        times = array("d", [100.0 + start]), array("d", [100.0 + start + seconds])
+        record.apply(Finished("fit", branch, bytes([status]), 1, worker, *times, array("q", [0]), (None,), {}))
+    record.apply(RunEnded("completed", 110.0))
+    return [[[bar[1:3] for bar in lane] for lane in own] for _, own in lanes(record, 0)["lanes"]]
+
+
+DONE = Status.COMPLETED
+
+
+def test_what_one_process_runs_at_once_is_in_lanes_of_their_own():
+    assert ran((7, 0, 4, DONE), (7, 1, 4, DONE), (7, 4, 2, DONE)) == [[[[0, 4], [4, 2]], [[1, 4]]]]
+
+
+def test_short_branches_of_two_threads_are_one_bar_a_lane():
+    many = [(7, 0.001 * (number // 2), 0.001, DONE) for number in range(10_000)]
+    ((one, other),) = ran(*many)
+    assert (len(one), len(other)) == (1, 1)
+    assert one[0] == pytest.approx([0, 5], abs=0.01)
+
+
+def test_what_was_taken_over_is_in_no_lane():
+    assert ran((7, -50, 5, Status.CACHED), (7, -50, 5, DONE), (7, 1, 2, DONE)) == [[[[1, 2]]]]
+
+
+def test_a_worker_whose_clock_is_behind_begins_at_the_start():
+    assert ran((7, -1, 3, DONE)) == [[[[0, 2]]]]
