@@ -16,6 +16,7 @@ MOST_LINES, LINE_LENGTH, LOG_LENGTH = 200, 1_000, 40_000
 MOST_FRAMES, AROUND = 6, 2
 MOST_NAMES, NAME_LENGTH = 2_000, 60
 MOST_LANES, MOST_BARS = 64, 300
+_FAILED, _CACHED, _RUNNING = int(Status.FAILED), int(Status.CACHED), int(Status.RUNNING)  # compared very often
 _INSTANT = 1e-4  # seconds that two bars in one lane may share: clocks are no finer
 
 
@@ -46,30 +47,34 @@ def names(node: NodeRecord, start: int) -> list[str] | None:
 
 
 def lanes(record: Record, now: float) -> dict[str, Any]:
-    """The timeline: for each worker lanes of bars, each (node, seconds from the start, seconds, failed, branches).
+    """The timeline: for each worker lanes of bars.
 
+    A bar is (node, seconds from the start, seconds, how many branches failed, how many there are).
     A process that runs several branches at once has several lanes, in which no bar covers another. What was taken
     over from an earlier run is left out. Bars of one node that would be thinner than a pixel are drawn as one.
     """
     span = max((record.end or now) - record.start, 1e-6)
     thin = span / MOST_BARS
-    found: dict[int, list[list[list[Any]]]] = {}
+    found: dict[int, list[list[list[Any]]]] = {}  # bars as (node, start, stop, failed, branches) until they are shown
     for start, stop, worker, number, failed in _ran(record, now):
         own = found.setdefault(worker, [])
-        lane = next((lane for lane in own if lane[-1][1] + lane[-1][2] <= start + _INSTANT), None)
-        if lane is None:
-            lane = []
-            own.append(lane)
-        last = lane[-1] if lane else None
-        if last is not None and last[0] == number and start - last[1] - last[2] < thin > stop - start:
-            last[2], last[3] = max(stop - last[1], last[2]), last[3] or failed
+        for lane in own:
+            last = lane[-1]
+            if last[2] <= start + _INSTANT:
+                break
+        else:
+            own.append([[number, start, stop, int(failed), 1]])
+            continue
+        if last[0] == number and start - last[2] < thin > stop - start:
+            last[2] = max(stop, last[2])
+            last[3] += failed
             last[4] += 1
         else:
-            lane.append([number, start, stop - start, failed, 1])
+            lane.append([number, start, stop, int(failed), 1])
     shown, room = [], MOST_LANES
-    for worker, own in list(found.items()):
+    for worker, own in found.items():
         if room > 0:
-            shown.append([worker, [_thinned(lane) for lane in own[:room]]])
+            shown.append([worker, [_thinned(lane, record.start) for lane in own[:room]]])
             room -= len(own)
     return {"seconds": span, "more": len(found) - len(shown), "lanes": shown}
 
@@ -77,7 +82,7 @@ def lanes(record: Record, now: float) -> dict[str, Any]:
 def _ran(record: Record, now: float) -> list[tuple[float, float, int, int, bool]]:
     """Every branch that began in this run: (start, stop, worker, node, failed), in the order of their starts.
 
-    Seconds count from the run's start. A worker on another machine, whose clock is behind, begins at 0 at the earliest.
+    A worker on another machine, whose clock is behind, begins with the run at the earliest.
     """
     zero, over = record.start, record.end or now
     found: list[tuple[float, float, int, int, bool]] = []
@@ -86,25 +91,25 @@ def _ran(record: Record, now: float) -> list[tuple[float, float, int, int, bool]
         columns = zip(calls.begun, calls.ended, calls.workers, calls.statuses, strict=True)
         found += [
             (
-                max(begun - zero, 0.0),
-                max((ended if ended and status != Status.RUNNING else over) - zero, 0.0),
+                begun if begun > zero else zero,
+                over if status == _RUNNING or not ended else ended,
                 worker,
                 number,
-                status == Status.FAILED,
+                status == _FAILED,
             )
             for begun, ended, worker, status in columns
-            if begun and status != Status.CACHED and not 0 < ended < zero
+            if begun and status != _CACHED and not 0 < ended < zero
         ]
     found.sort()
     return found
 
 
-def _thinned(lane: list[list[Any]]) -> list[list[Any]]:
+def _thinned(lane: list[list[Any]], zero: float) -> list[list[Any]]:
     """At most so many bars: where nodes alternate quickly, the longest are kept."""
     if len(lane) > 2 * MOST_BARS:
-        longest = sorted(lane, key=lambda bar: bar[2], reverse=True)[: 2 * MOST_BARS]
+        longest = sorted(lane, key=lambda bar: bar[2] - bar[1], reverse=True)[: 2 * MOST_BARS]
         lane = sorted(longest, key=lambda bar: bar[1])
-    return [[number, round(start, 4), round(seconds, 4), *rest] for number, start, seconds, *rest in lane]
+    return [[number, round(start - zero, 4), round(stop - start, 4), *rest] for number, start, stop, *rest in lane]
 
 
 def _arguments(node: NodeRecord, branch: int) -> list[list[str]]:

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 190.0, 74.0  # of a box, in the page's pixels
 FRAME_SIDE, FRAME_TOP = 10.0, 26.0  # what a frame around boxes takes beside and below them, and above them
 _GAP_ACROSS, _GAP_DOWN = 56.0, 22.0
 _INCH = 72.0
+_BETWEEN = 5.0  # between two frames, at least
 _PATIENCE = 0.02  # seconds; with a head start `dot` usually answers within, so that nothing moves after the first paint
 
 Needs = tuple[tuple[int, ...], ...]  # for each node, the numbers of those that it waits for
@@ -96,7 +97,7 @@ def _clusters(groups: Groups) -> Iterator[str]:
         names = enclosing(group)
         for name in names:
             cluster = clusters.setdefault(name, len(clusters))
-            yield f'subgraph cluster_{cluster} {{ margin={FRAME_SIDE:g} label="x" fontsize=8'
+            yield f'subgraph cluster_{cluster} {{ margin={FRAME_SIDE + _BETWEEN:g} label="x" fontsize=8'
         yield f"n{number} {'}' * len(names)}"
 
 

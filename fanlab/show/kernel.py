@@ -99,7 +99,7 @@ class InKernel:
 
     def pulse(self) -> None:
         """Show how the run stands, if it is time."""
-        now = time.monotonic()
+        now, before = time.monotonic(), time.thread_time()
         if now < self._next or now - self._begun < BEGIN_SECONDS or self._broken:
             return
         try:
@@ -107,20 +107,23 @@ class InKernel:
                 self._snapshots.begin()
                 return
             if self._widget is not None:
-                self._send(now)
+                self._send()
             elif self._worthwhile(now):
                 self._open()
-                now = time.monotonic()  # what it takes to begin does not put off the next
+                now, before = time.monotonic(), time.thread_time()  # what it takes to begin does not put off the next
         except Exception:  # noqa: BLE001 (a run that cannot draw still runs, and shows its record)
             self._broken = True
-        self._next = now + min(max(EVERY_SECONDS, (time.monotonic() - now) / SHARE), SELDOM_SECONDS)
+        pause = min(max(EVERY_SECONDS, (time.thread_time() - before) / SHARE), SELDOM_SECONDS)
+        self._next = max(self._next + pause, now + pause / 2)  # a pulse that comes late does not make all others late
+        if self._watched and self._widget is not None and now >= self._next_answer:
+            self._answer_seldom(now)
 
     def close(self) -> None:
         """Empty the display and show the record; keep the widget where a page may ask to run again."""
         with contextlib.suppress(Exception):
             kept = _kept.pop(self._record.pipeline, None)
             if kept is not None:
-                kept._leave()
+                kept._leave(self._record.status)
         if self._widget is not None:
             with contextlib.suppress(Exception):
                 self._end()
@@ -148,16 +151,19 @@ class InKernel:
             self._display(self._widget.bundle, raw=True)
         self._changed = False
 
-    def _send(self, now: float) -> None:
+    def _send(self) -> None:
         if self._changed or self._snapshots.waiting:
             self._changed = False
             graph = self._snapshots.graph()
             if graph != self._graph:
                 self._widget.graph = self._graph = graph
             self._widget.state = self._state()
-        if now >= self._next_answer and self._watched:
+
+    def _answer_seldom(self, now: float) -> None:
+        before = time.thread_time()
+        with contextlib.suppress(Exception):
             self._answer()
-            self._next_answer = now + max(ANSWER_SECONDS, (time.monotonic() - now) / SHARE)
+        self._next_answer = now + max(ANSWER_SECONDS, (time.thread_time() - before) / SHARE)
 
     def _state(self) -> dict[str, Any]:
         return self._snapshots.state(time.time(), self._controls.workers())
@@ -166,7 +172,7 @@ class InKernel:
         """The last snapshot, and then the widget goes, unless its page may have a use for it."""
         self._widget.state = state = self._state()
         if self._captured:
-            self._leave()
+            self._leave(self._record.status)
         elif self._record.status in ("failed", "cancelled") and state["failed"]:
             self._answer()
             self._widget.phase = "ended"
@@ -176,9 +182,9 @@ class InKernel:
         else:
             self._widget.close()
 
-    def _leave(self) -> None:
-        """Another run has taken the place of this one."""
-        self._widget.send({"kind": "gone"})
+    def _leave(self, status: str) -> None:
+        """A run that has ended with this status has taken the view's place."""
+        self._widget.send({"kind": "gone", "status": status})
         self._widget.close()
 
     # hearing, in a thread of the kernel's

@@ -30,6 +30,8 @@ _FEWEST = 3  # finished branches before there is an estimate
 _SAMPLE = 101  # finished branches whose median is taken
 _TO_LETTERS = bytes(ord(LETTERS[Status(number)]) if number in tuple(Status) else 0 for number in range(256))
 _SAME = re.compile(rb"(.)\1*", re.DOTALL)
+_AGAIN = re.compile(r"([a-z])\d*(?:\1\d*)+")  # runs of one letter beside each other, which are one
+_BLOCK = 4096  # branches that are looked at again where one of them has changed
 
 
 class Snapshots:
@@ -149,10 +151,11 @@ def _label(name: str, inside: set[str]) -> str:
 class _Told:
     """What has been worked out of one node, and from which statuses."""
 
-    __slots__ = ("_last", "begun", "cells", "done", "ended", "median")
+    __slots__ = ("_blocks", "_last", "begun", "cells", "done", "ended", "median")
 
     def __init__(self) -> None:
         self._last: bytes | None = None
+        self._blocks: list[str] = []
         self.cells = ""
         self.begun = self.ended = 0.0
         self.done = 0
@@ -164,7 +167,7 @@ class _Told:
             return [None, LETTERS[node.status], 0, 0, None]
         statuses = bytes(node.statuses)
         if self._last != statuses:
-            self._last = statuses
+            self._shorten(statuses)
             self._look(node)
         return [node.shape.size, self.cells, self.begun, self.ended, _share(node)]
 
@@ -176,8 +179,18 @@ class _Told:
             at = node.statuses.find(Status.RUNNING, at + 1)
         return found
 
+    def _shorten(self, statuses: bytes) -> None:
+        """The letters of all branches, worked out anew where a block has changed."""
+        last, self._last = self._last or b"", statuses
+        del self._blocks[-(-len(statuses) // _BLOCK) :]
+        for number, start in enumerate(range(0, len(statuses), _BLOCK)):
+            block = statuses[start : start + _BLOCK]
+            if number < len(self._blocks) and block == last[start : start + _BLOCK]:
+                continue
+            self._blocks[number : number + 1] = [_SAME.sub(_short, block.translate(_TO_LETTERS)).decode()]
+        self.cells = _AGAIN.sub(_joined, "".join(self._blocks))
+
     def _look(self, node: NodeRecord) -> None:
-        self.cells = _SAME.sub(_short, self._last.translate(_TO_LETTERS) if self._last else b"").decode()
         self.done = node.count(Status.COMPLETED, Status.FAILED)
         if not self.begun:
             self.begun = min((time for time in node.begun if time), default=0.0)
@@ -191,6 +204,11 @@ def _short(found: re.Match[bytes]) -> bytes:
     """A run of one letter: `d`, `d2`, `d4711`."""
     length = found.end() - found.start()
     return found[1] if length == 1 else b"%s%d" % (found[1], length)
+
+
+def _joined(found: re.Match[str]) -> str:
+    """One run of what are several of the same letter: `d5` of `d4d`."""
+    return f"{found[1]}{sum(int(length or 1) for length in found[0].split(found[1])[1:])}"
 
 
 def _share(node: NodeRecord) -> float | None:

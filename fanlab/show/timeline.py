@@ -74,15 +74,18 @@ def timeline_svg(record: Record, now: float) -> str:
 
 
 def _bar(bar: Any, name: str, span: float, y: float) -> str:
+    """A bar: red where all its branches failed, underlined in red where some did."""
     number, start, seconds, failed, count = bar
     x, width = _LEFT + _WIDTH * start / span, max(_WIDTH * seconds / span, 0.75)
-    colour = _FAILED if failed else _COLOURS[number % len(_COLOURS)]
+    colour = _FAILED if failed == count else _COLOURS[number % len(_COLOURS)]
     many = f", {count:,} branches" if count > 1 else ""
-    title = f"{name}{many}{', failed' if failed else ''}: {duration(seconds)}, from {duration(start)}"
+    bad = f", {failed:,} failed" if failed and count > 1 else ", failed" if failed else ""
+    title = f"{name}{many}{bad}: {duration(seconds)}, from {duration(start)}"
     label = f"✗ {name}" if failed else name
     box = {"x": x, "y": y, "width": width, "height": _BAR, "rx": min(3.0, width / 3), "fill": colour}
-    shown = words(fitted(label, width - 8, 11), x + 4, y + 13, 11, "#ffffff") if width > 24 else ""
-    return el("g", el("title", _plain(title)), el("rect", **box), shown)
+    under = el("rect", **{**box, "y": y + _BAR - 5, "height": 5, "fill": _FAILED}) if 0 < failed < count else ""
+    shown = words(fitted(label, width - 8, 11), x + 4, y + 12, 11, "#ffffff") if width > 24 else ""
+    return el("g", el("title", _plain(title)), el("rect", **box), under, shown)
 
 
 def _plain(text: str) -> str:

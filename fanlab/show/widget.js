@@ -102,6 +102,7 @@ class View {
     this.setGraph();
     this.setPhase();
     this.update();
+    this.observer = new ResizeObserver(() => this.sized());
     this.timer = setInterval(() => this.tick(), 100);
     this.asker = setInterval(() => this.ask(), ASK_EVERY);
     this.ask();
@@ -164,18 +165,18 @@ class View {
   node(number, info) {
     const name = make("span", { class: "fl-node-name", dir: "auto" });
     const glyph = make("span", { class: "fl-glyph", "aria-hidden": "true" }), word = make("span", { class: "fl-node-word" });
-    const time = make("span", { class: "fl-node-time" }), count = make("span", { class: "fl-node-count" }), progress = bar(), bad = make("span", { class: "fl-node-bad" });
+    const time = make("span", { class: "fl-node-time" }), count = make("span", { class: "fl-node-count" }), progress = bar(), mark = make("span", { class: "fl-node-mark" });
     const button = make("button", {
       type: "button", class: "fl-node", "data-node": number, "aria-expanded": "false", title: info.name,
       tabindex: number === this.focusable ? "0" : "-1", onclick: () => this.toggle(number), onkeydown: event => this.nodeKey(event, number),
     },
-      make("span", { class: "fl-node-top" }, name, bad, count), make("span", { class: "fl-node-mid" }, glyph, word, time), progress.element);
+      make("span", { class: "fl-node-top" }, name, mark, count), make("span", { class: "fl-node-mid" }, glyph, word, time), progress.element);
     const row = { glyph: make("span", { class: "fl-glyph", "aria-hidden": "true" }), word: make("span"), progress: bar(),
       done: make("td", { class: "fl-number" }), cached: make("td", { class: "fl-number" }), failed: make("td", { class: "fl-number" }), time: make("td", { class: "fl-number" }) };
     row.element = make("tr", {}, make("td", {}, row.glyph, row.word),
       make("th", { scope: "row" }, make("button", { type: "button", class: "fl-link", dir: "auto", text: info.name, onclick: () => this.toggle(number, true) })),
       make("td", { class: "fl-wide" }, row.progress.element), row.done, row.cached, row.failed, row.time);
-    return { info, name, button, glyph, word, time, count, bad, progress, row, letter: "", shown: "", cells: "", number: {} };
+    return { info, name, button, glyph, word, time, count, mark, progress, row, letter: "", shown: "", cells: "", number: {} };
   }
 
   // the graph: again whenever it has grown; nodes are known by their number, so that what is open stays
@@ -316,18 +317,17 @@ class View {
     put(row.done, size === null ? "? of ?" : `${number(done)} of ${number(size)}`);
     put(row.cached, count.h ? number(count.h) : "");
     put(row.failed, count.f ? number(count.f) : "");
-    const extra = [];
-    put(node.bad, count.f && node.info.mapped ? `${GLYPH.f} ${number(count.f)}` : "");
-    node.bad.title = node.bad.textContent && `${number(count.f)} failed`;
-    if (count.h && (count.h !== size || node.info.mapped)) extra.push(`${Math.round(100 * count.h / (size || 1))}% cached`);
-    node.extra = extra.join(" · ");
+    const shown = !node.info.mapped ? "" : count.f ? "f" : count.h ? "h" : ""; // one, or no room is left for the name
+    put(node.mark, shown === "f" ? `${GLYPH.f} ${number(count.f)}` : shown === "h" ? `${GLYPH.h} ${Math.round(100 * count.h / size)}%` : "");
+    node.mark.title = shown && `${number(count[shown])} of ${number(size)} ${WORD[shown]}`;
+    flag(node.mark, "data-state", WORD[shown] ?? "");
     flag(node.button, "aria-label", `${node.info.name}: ${word}${node.info.mapped && size !== null ? `, ${number(size)} branches: ${told(count) || "none"}` : ""}`);
     this.paintTime(node);
   }
   paintTime(node) {
     const spent = node.begun ? (node.ended || this.now()) - node.begun : NaN;
     const text = duration(spent);
-    put(node.time, [node.extra, text].filter(Boolean).join(" · "));
+    put(node.time, text);
     put(node.row.time, text);
   }
 
@@ -351,6 +351,7 @@ class View {
     }
     wanted.forEach((found, place) => put(this.chips.children[place].children[1], number(sum[found])));
     this.again.hidden = !state.failed || this.phase === "rerunning";
+    if (this.restored && this.phase === "running" && state.status !== "running" && (state.status === "completed" || !state.failed)) this.toldInPlace(state.status);
     this.tick();
   }
 
@@ -412,6 +413,7 @@ class View {
   askAgain() {
     const wanted = this.again.getAttribute("aria-pressed") !== "true";
     if (this.phase === "ended") {
+      if (this.restored) awaited.set(this.state.pipeline, this.area);
       this.again.disabled = true;
       put(this.again, "Starting…");
     } else {
@@ -607,7 +609,7 @@ class View {
       message.names?.forEach((name, offset) => { names[message.start + offset] = name; });
       this.grid?.retitle?.();
     } else if (message.kind === "timeline") this.paintTimeline(message);
-    else if (message.kind === "gone") this.remove();
+    else if (message.kind === "gone") { if (this.restored) this.ranElsewhere(message.status); else this.remove(); }
   }
 
   paintTimeline(message) {
@@ -635,7 +637,7 @@ class View {
     const step = [-3, -2, -1, 0, 1, 2, 3, 4].flatMap(power => [1, 2, 5].map(unit => unit * 10 ** power)).find(unit => seconds / unit <= 8) || seconds;
     for (let at = 0; at <= seconds; at += step) {
       const x = left + width * at / seconds, label = draw("text", { x, y: y + 14, class: "fl-axis", "text-anchor": at ? "middle" : "start" });
-      label.textContent = at ? duration(at) : "0";
+      label.textContent = at ? duration(at).replace(".0 s", " s") : "0";
       svg.append(draw("line", { x1: x, x2: x, y1: 0, y2: y, class: "fl-tick" }), label);
     }
     svg.append(...parts);
@@ -649,19 +651,21 @@ class View {
   laneParts(lane, y, height, place, many) { // the bars of one lane; of very many those of one step are one path, without names
     const used = new Set(), paths = new Map(), parts = [];
     let failed = false;
-    for (const [node, start, length, bad, count] of lane) {
+    const add = (kind, x, wide, top, high) => paths.set(kind, `${paths.get(kind) || ""}M${x.toFixed(1)},${top}h${wide.toFixed(1)}v${high}h-${wide.toFixed(1)}z`);
+    for (const [node, start, length, bad, count] of lane) { // red where all branches failed, underlined in red where some did
       const x = place(start), wide = Math.max(place(start + length) - x - 0.8, 0.8), name = this.nodes[node]?.info.name ?? "";
       used.add(node);
-      failed ||= bad;
-      const kind = bad ? "failed" : node;
-      if (many) { paths.set(kind, `${paths.get(kind) || ""}M${x.toFixed(1)},${y}h${wide.toFixed(1)}v${height}h-${wide.toFixed(1)}z`); continue; }
-      const hint = draw("title");
-      hint.textContent = `${name}${count > 1 ? `, ${number(count)} branches` : ""}${bad ? ", failed" : ""}: ${duration(length)}, from ${duration(start)}`;
-      const bar = draw("rect", { x, y, width: wide, height, rx: Math.min(3, wide / 3), ...(bad ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(node)}` }) });
+      failed ||= bad > 0;
+      if (bad && bad < count) add("failed", x, wide, y + height - 5, 5);
+      if (many) { add(bad === count ? "failed" : node, x, wide, y, height); continue; }
+      const hint = draw("title"), told = !bad ? "" : count > 1 ? `, ${number(bad)} failed` : ", failed";
+      hint.textContent = `${name}${count > 1 ? `, ${number(count)} branches` : ""}${told}: ${duration(length)}, from ${duration(start)}`;
+      const bar = draw("rect", { x, y, width: wide, height, rx: Math.min(3, wide / 3), ...(bad === count ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(node)}` }) });
       bar.append(hint);
       parts.push(bar);
     }
-    for (const [kind, d] of paths) parts.push(draw("path", { d, ...(kind === "failed" ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(kind)}` }) }));
+    const last = [...paths].sort(([kind], [other]) => (kind === "failed") - (other === "failed")); // red is on top
+    for (const [kind, d] of last) parts.push(draw("path", { d, ...(kind === "failed" ? { class: "fl-lane-failed" } : { style: `fill:${colourOf(kind)}` }) }));
     return { used, parts, failed };
   }
 
@@ -670,18 +674,20 @@ class View {
   attach(element) {
     element.append(this.root);
     this.paintTabs();
-    const sized = () => { this.fit(); this.grid?.measure?.(); };
-    this.observer ||= new ResizeObserver(sized);
     this.observer.disconnect();
     this.observer.observe(element);
-    requestAnimationFrame(() => { this.area = this.root.closest(".jp-OutputArea"); sized(); });
+    requestAnimationFrame(() => { this.area = this.root.closest(".jp-OutputArea"); this.sized(); });
   }
+  sized() { this.fit(); this.grid?.measure?.(); }
   keep() { // after a failure: a bar under the record. It is no part of the output, so that the notebook saves without it
     const area = this.area;
     if (!area?.isConnected) return this.remove();
-    this.root.classList.add("fl-kept");
     this.body.hidden = this.total.element.hidden = true;
     this.explore.hidden = false;
+    this.stand(area);
+  }
+  stand(area) { // in an output, and no part of it: gone with what the output holds, and when another view comes
+    this.root.classList.add("fl-kept");
     area.append(this.root);
     this.observer.disconnect();
     this.observer.observe(this.root);
@@ -691,6 +697,22 @@ class View {
       if (!outputs.length || other) this.remove();
     });
     this.gone.observe(area, { childList: true, subtree: true });
+  }
+  restore(area) { // in a page that was loaded anew: what the kernel sends to the cell's output does not reach it
+    this.restored = true;
+    this.area = area;
+    this.paintTabs();
+    if (this.phase === "ended") this.keep(); else this.stand(area);
+  }
+  toldInPlace(status) { // a run that this page shows without its record
+    this.again.hidden = this.cancel.hidden = true;
+    this.say_hint(`It has run again: ${status}. The cell's names hold what came out; run the cell to have the record here`);
+  }
+  ranElsewhere(status) { // in less time than a view takes to open
+    this.body.hidden = this.total.element.hidden = this.explore.hidden = true;
+    this.state = { ...this.state, status, begun: 0, failed: 0, failures: [] };
+    this.paintHead();
+    this.toldInPlace(status);
   }
   unfold() {
     const open = this.body.hidden;
@@ -803,6 +825,31 @@ class Grid {
 
 // --- what the front end calls: once for the model, once for each place that shows it ------------------------------
 
+const awaited = new Map(); // by pipeline: the output in which its next run is to be shown, since the cell cannot
+
+function recordOf(model) { // the output with the record of a run that had ended before this page was loaded
+  const { pipeline, status } = model.get("state"), path = model.widget_manager?.context?.path;
+  const panels = [...document.querySelectorAll(".jp-NotebookPanel")];
+  const own = panels.length === 1 ? panels[0] : panels.find(panel => path && document.querySelector(`.lm-TabBar-tab[data-id="${panel.id}"]`)?.title.includes(path));
+  return own && [...own.querySelectorAll(".jp-CodeCell .jp-OutputArea")].reverse().find(area => {
+    const title = area.querySelector(".jp-RenderedHTMLCommon strong");
+    return title && pipeline.startsWith(title.textContent.replace(/…$/, "")) && title.nextElementSibling?.textContent.includes(status);
+  });
+}
+
+function restore(model, show) { // wait for the record: outputs come into the page late, and some only when they are scrolled to
+  let frame = 0;
+  const look = () => {
+    frame = 0;
+    const area = model.get("phase") === "ended" ? recordOf(model) : null;
+    if (area && !area.querySelector(".fanlab")) { watch.disconnect(); show(area); }
+  };
+  const watch = new MutationObserver(() => { frame ||= requestAnimationFrame(look); });
+  watch.observe(document.body, { childList: true, subtree: true });
+  look();
+  return () => watch.disconnect();
+}
+
 export default () => {
   const views = new Set();
   return {
@@ -813,6 +860,16 @@ export default () => {
       model.on("change:state", () => { frame ||= requestAnimationFrame(() => { frame = 0; each(view => view.update()); }); });
       model.on("change:phase", () => each(view => { view.update(); view.setPhase(); }));
       model.on("msg:custom", message => each(view => view.hear(message)));
+      const place = area => {
+        const view = new View(model);
+        views.add(view);
+        view.onremove = () => views.delete(view);
+        view.restore(area);
+      };
+      if (model.get("phase") === "ended") return restore(model, place);
+      const area = awaited.get(model.get("state").pipeline);
+      awaited.delete(model.get("state").pipeline);
+      if (area?.isConnected) place(area);
     },
     render({ model, el }) {
       const view = new View(model);

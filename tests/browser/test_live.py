@@ -156,6 +156,25 @@ def test_re_run_failed_can_be_asked_for_before_the_run_has_ended(open_notebook, 
     page.wait_for_function("document.querySelectorAll('.jp-CodeCell')[3].innerText.includes('sweep ✓ completed')")
 
 
+def test_what_failed_can_be_run_again_in_a_page_that_was_loaded_anew(open_notebook, steps):
+    notebook = open_notebook([steps, FLAKY, "%%pipeline sweep -j 1\nvalues = flaky.map(range(6))"])
+    notebook.run_to_end()
+    page = notebook.page
+    page.wait_for_selector(".fl-kept .fl-again:visible")
+    notebook.saved()
+    page.reload()
+    page.wait_for_selector(".fl-kept .fl-again:visible")
+    notebook.shoot("reloaded")
+    notebook.path.with_name("mended").touch()
+    page.click(".fl-again")
+    page.wait_for_selector(".fl-kept[data-state='completed'] .fl-hint:visible")
+    notebook.shoot("reloaded-again")
+    assert "It has run again: completed." in page.inner_text(".fl-hint")
+    assert page.locator(".fl-kept").count() == 1
+    assert page.locator(".fl-again:visible").count() == 0
+    assert notebook.cell("print(list(values))") == "[0, 10, 20, 30, 40, 50]\n"
+
+
 def test_the_view_can_be_used_with_the_keyboard_alone(open_notebook, sweep):
     notebook = open_notebook([*sweep(300, 0.1)])
     notebook.begin()

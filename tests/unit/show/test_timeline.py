@@ -91,6 +91,19 @@ def test_a_failed_branch_is_told_by_glyph_and_colour():
     assert "✗ fit" in texts(svg)
 
 
+def test_a_bar_of_many_branches_of_which_some_failed_is_underlined_and_says_how_many():
+    many = [(1, 7, 0.001 * number, 0.001, Status.FAILED if number == 9 else Status.COMPLETED) for number in range(100)]
+    (group,) = [
+        group
+        for group in ET.fromstring(timeline_svg(record(*many), 0)).findall(f"{SVG}g")
+        if group.find(f"{SVG}rect") is not None
+    ]
+    whole, under = group.findall(f"{SVG}rect")
+    assert group.find(f"{SVG}title").text == "fit, 100 branches, 1 failed: 0.1 s, from 0 s"
+    assert under.get("fill") != whole.get("fill")
+    assert float(under.get("height")) < float(whole.get("height"))
+
+
 def test_what_was_taken_over_from_an_earlier_run_is_left_out():
     svg = timeline_svg(record((0, 7, -50, 5, Status.CACHED), (1, 7, 1, 5, Status.COMPLETED)), 0)
     assert [bar[0] for bar in bars(svg)] == ["fit: 5 s, from 1 s"]
