@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import Combined, Event, Expanded, Failure, Finished, Logged, NodeInfo, RunEnded, RunStarted, Status
@@ -17,6 +17,7 @@ from ..errors import NotFound, listed, near
 from ..execute.failure import failure_of
 from ..runs import Run
 from ..store.codecs import pack, type_name
+from .copied import copied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,17 +45,19 @@ def combine(name: str, run: Run, nodes: Collection[str], step: str | None, call:
     """Call `call`, record it as the run of a node `name` that has read `run`, and return its value."""
     __tracebackhide__ = True
     cell = _Cell(name, run, step)
+    lines: list[Event] = []
     status, failure = Status.CANCELLED, None
     value: Any = None
     begun = time.time()
     try:
-        value = call()
+        with copied(lambda stream, line: lines.append(Logged(name, 0, stream, line, time.time()))):
+            value = call()
         status = Status.COMPLETED
     except Exception as error:
         status, failure = Status.FAILED, failure_of(error)
         raise
     finally:
-        cell.end(status, begun, value, failure)
+        cell.end(status, begun, value, failure, lines)
         run._note(Combined(name, cell.run, tuple(nodes), status))
     return value
 
@@ -75,9 +78,11 @@ class _Cell:
             Expanded(name, CALL, (), now),
         )
 
-    def end(self, status: Status, begun: float, value: Any, failure: Failure | None) -> None:
-        """Keep what became of it."""
-        outputs, events = None, []
+    def end(
+        self, status: Status, begun: float, value: Any, failure: Failure | None, lines: Sequence[Event] = ()
+    ) -> None:
+        """Keep what became of it, and what it has printed."""
+        outputs, events = None, list(lines)
         if status is Status.COMPLETED:
             try:
                 outputs = pack({"output": self._store.artifacts.put(value, f"of '{self._name}'")})

@@ -1,5 +1,6 @@
 """A combine cell's own run: what it records, what it is drawn behind, and what becomes of it when it fails."""
 
+import sys
 import threading
 
 import pytest
@@ -163,3 +164,29 @@ def test_an_unknown_step_that_is_near_none_lists_all(sweep):
     with pytest.raises(NotFound) as caught:
         rows_of(sweep, "zzz")
     assert str(caught.value) == (f"run '{sweep.name}' has no step 'zzz'\n  do:    its steps are 'sq', 'total', 'alone'")
+
+
+def test_what_it_prints_appears_and_is_in_its_log(sweep, capsys):
+    def call():
+        print("one\ntwo")
+        print("to stderr", file=sys.stderr)
+        print("10%\r100%", end="")
+
+    combined(sweep, call)
+
+    run = Client().get_pipeline("best").last_run
+    assert run.logs("best") == ["one", "two", "to stderr", "100%"]
+    assert capsys.readouterr().out == "one\ntwo\n10%\r100%"
+
+
+def test_what_a_cell_that_fails_has_printed_is_in_its_log_and_the_streams_are_as_before(sweep):
+    before = sys.stdout, sys.stderr
+
+    def call():
+        print("so far")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        combined(sweep, call)
+    assert Client().get_pipeline("best").last_run.logs("best") == ["so far"]
+    assert (sys.stdout, sys.stderr) == before
