@@ -117,6 +117,8 @@ def _planned(record: Record, node: NodeRecord, schedule: Schedule | None, reason
     name, calls = node.info.name, record.calls(node.info.name)
     if node.failure is not None:
         return NodePlan(name, node.info.step, 0, 0, 0, (), (), None, node.failure.line)
+    if node.passes_on:
+        return NodePlan(name, node.info.step, 1, 0, 0, (), (), None, passes_on=True)
     known = node.shape is not None and not node.growing
     size = len(calls.statuses) if known else None
     cached = calls.count(Status.CACHED) if node.shape is not None else 0
@@ -137,6 +139,8 @@ def _planned(record: Record, node: NodeRecord, schedule: Schedule | None, reason
 def _settled(record: Record, name: str) -> bool:
     """Whether all of a node is in the store."""
     calls = record.calls(name)
+    if calls.passes_on:
+        return calls.overall() is Status.COMPLETED
     return calls.shape is not None and calls.count(Status.CACHED) == len(calls.statuses)
 
 

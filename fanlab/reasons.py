@@ -11,6 +11,7 @@ from .core.code_changes import Change, changed
 from .core.code_key import CodeKey
 from .core.events import Lookup, Status
 from .core.expand import Items
+from .core.plan import PASSES_ON
 from .core.record import NodeRecord, Record
 from .core.seal import Ref, Stored, is_scalar
 from .errors import FanlabError
@@ -55,6 +56,8 @@ class Reasons:
     def why(self, node: NodeRecord, branch: int) -> Why:
         """Why one branch ran, or what it is instead of having run."""
         status = node.branch_status(branch)
+        if status is Status.COMPLETED and node.passes_on:
+            return Why(PASSES_ON)
         if status is Status.CACHED:
             return Why(f"cached from {node.cached_from(branch) or 'an earlier run'}")
         if status is Status.SKIPPED:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import listed
 
+PASSES_ON = "nothing to run: its only item is its value"
 MOST_REASONS = 3  # that are told of a node
 
 
@@ -23,12 +24,15 @@ class NodePlan:
     waits: tuple[str, ...]  # the nodes that the other branches depend on
     seconds: float | None  # what its branches that may run took each in earlier runs, together; None: nobody knows
     fails: str = ""  # why it has no branches
+    passes_on: bool = False  # a reduce of one item: no step runs for it
 
     @property
     def status(self) -> str:
-        """One of cached, run, depends, fails; for a node with branches of several kinds the first of run, depends."""
+        """One of cached, run, depends, passes on, fails; where there are several kinds the first of run, depends."""
         if self.fails:
             return "fails"
+        if self.passes_on:
+            return "passes on"
         if self.runs:
             return "run"
         return "depends" if self.branches is None or self.cached < self.branches else "cached"
@@ -38,6 +42,8 @@ class NodePlan:
         """What is told of it in a line: `2 of 3 cached; 1 runs: the argument x changed from 1 to 2`."""
         if self.fails:
             return f"fails: {self.fails}"
+        if self.passes_on:
+            return PASSES_ON
         parts = []
         single = self.branches == 1
         if self.status == "cached":
@@ -68,7 +74,7 @@ class Forecast:
     @property
     def seconds(self) -> float | None:
         """About how long the run would take; None where some node that may run never did."""
-        open_nodes = [node for node in self.nodes if node.status != "cached"]
+        open_nodes = [node for node in self.nodes if node.status not in ("cached", "passes on")]
         if self.stopped or any(node.seconds is None for node in open_nodes):
             return None
         return sum(_length(node, self.workers) for node in open_nodes)
@@ -94,7 +100,8 @@ class Forecast:
     def counts(self) -> tuple[int, int, int]:
         """How many branches are cached, are sure to run, and depend on others, as far as they are known."""
         cached, runs = sum(node.cached for node in self.nodes), sum(node.runs for node in self.nodes)
-        known = sum(node.branches if node.branches is not None else 1 for node in self.nodes if not node.fails)
+        counted = [node for node in self.nodes if not node.fails and not node.passes_on]
+        known = sum(node.branches if node.branches is not None else 1 for node in counted)
         return cached, runs, known - cached - runs
 
 

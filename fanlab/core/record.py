@@ -87,6 +87,12 @@ class NodeRecord:
         """Whether the node is a fan-out."""
         return self.info.kind not in ("call", "reduce")
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether this is a reduce of one item, or its calls: no step runs, and the item is its value."""
+        calls = self.inner or self
+        return calls.shape is not None and calls.shape.tree is not None and not calls.shape.tree.calls
+
     def name(self, branch: int) -> str:
         """The name of a branch: the node's own where nothing fans out."""
         if not self.mapped or self.shape is None:

@@ -118,14 +118,14 @@ class Expanding:
     def passed_on(self, name: str) -> Finished | None:
         """The value of a reduce of one item, which no call makes; None for any other node."""
         node = self._course.record.calls(name)
-        if node.shape is None or node.shape.tree is None or node.shape.tree.calls:
+        if not node.passes_on:
             return None
-        now = array("d", [time.time()])
+        nothing = array("d", [0.0])
         try:
             value = self._values.only(node)
         except FanlabError as error:
             return failed(name, 0, 1, failure_of(error))
-        return Finished(name, 0, bytes([Status.COMPLETED]), 1, 0, now, now, array("q", [0]), (value,))
+        return Finished(name, 0, bytes([Status.COMPLETED]), 0, 0, nothing, nothing, array("q", [0]), (value,))
 
 
 _DO = "give the dict keys that are text or numbers"

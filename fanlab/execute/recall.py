@@ -76,8 +76,6 @@ class Recall:
     def look_up(self, name: str, start: int, stop: int) -> Iterator[Event]:
         """What is known of ready branches: events to be told, ending with Finished of those that need not run."""
         node = self._record.calls(name)
-        if node.shape is not None and node.shape.tree is not None and not node.shape.tree.calls:
-            return  # a reduce of one item, which no call makes
         found = self._nodes.get(name)
         if found is None:
             found = self._nodes[name] = self._begin(self._graph.nodes[name])

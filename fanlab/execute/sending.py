@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch import Batch
-from ..core.events import Event, Finished
+from ..core.events import Event, Finished, Status
 from ..core.graph import Needs
 from ..core.pace import Pace
 from ..errors import FanlabError
@@ -53,6 +53,11 @@ class Sending:
         """Look up what has become ready: what is known is finished here and now."""
         course = self._course
         for name, start, stop in course.schedule.arrived():
+            if course.graph.nodes[name].kind == "reduce" and (passed := self._passed_on(name)) is not None:
+                course.journal.emit([passed])
+                course.schedule.take_over(name, 0, Status(passed.statuses[0]))
+                course.halt(passed)
+                continue
             events = list(self._look_up(name, start, stop))
             course.journal.emit(events)
             known = [(e.start, e.start + len(e.statuses)) for e in events if isinstance(e, Finished)]
@@ -77,10 +82,7 @@ class Sending:
         pace = course.paces.setdefault(id(step.function), Pace())
         start, stop = course.schedule.take(name, pace.size(course.schedule.waiting(name), course.executor.slots))
         attempt, stop = course.retries.same_attempt(name, start, stop)
-        if course.graph.nodes[name].kind == "reduce" and (passed := self._passed_on(name)) is not None:
-            course.finish(passed)
-        else:
-            self._send(name, start, stop, attempt, pace)
+        self._send(name, start, stop, attempt, pace)
 
     def _send(self, name: str, start: int, stop: int, attempt: int, pace: Pace) -> None:
         step = self._course.graph.nodes[name].step

@@ -8,7 +8,7 @@ from ..core.plan import Forecast, duration
 from ..core.record import Record
 from .html import graph, table, tag
 
-_GLYPHS = {"cached": "✓", "run": "▶", "depends": "…", "fails": "✗"}
+_GLYPHS = {"cached": "✓", "run": "▶", "depends": "…", "passes on": "→", "fails": "✗"}
 
 
 def plan_html(forecast: Forecast, record: Record) -> str:
@@ -18,7 +18,7 @@ def plan_html(forecast: Forecast, record: Record) -> str:
             _GLYPHS[node.status],
             node.name,
             node.text,
-            "" if node.status == "cached" or node.seconds is None else duration(node.seconds),
+            "" if node.status in ("cached", "passes on") or node.seconds is None else duration(node.seconds),
         )
         for node in forecast.nodes
     ]

@@ -174,3 +174,27 @@ def test_the_only_item_of_a_reduce_is_passed_on_and_what_follows_is_found(reduce
     assert again.load() == "2 in all"
     assert ran.since() == ["half5"]
     assert statuses(again) == {"half[0]": "completed", "add": "completed", "tell": "cached"}
+
+
+def test_a_reduce_of_one_item_says_that_there_is_nothing_to_run(reduced):
+    before = repr(reduced.plan([4])).splitlines()
+    assert before == [
+        "reduced: 1 to run, 1 to be seen",
+        "  half  runs: first run",
+        "  add   nothing to run: its only item is its value",
+        "  tell  depends on 'add'",
+    ]
+    for run in (reduced([4]), reduced([4])):
+        found = run.profile.loc["add"]
+        assert (found["status"], found["reason"]) == ("completed", "nothing to run: its only item is its value")
+        assert found[["attempts", "worker", "start", "end", "seconds"]].isna().all()
+        assert run.why("add") == "nothing to run: its only item is its value"
+        assert (run["add"].attempts, run["add"].load()) == (0, 2)
+    assert repr(reduced.plan([4])).splitlines() == [
+        "reduced: 2 cached",
+        "  half  cached",
+        "  add   nothing to run: its only item is its value",
+        "  tell  cached",
+    ]
+    assert reduced.plan([4]).nodes["add"].status == "passes on"
+    assert reduced.plan([4]).seconds == 0
