@@ -197,7 +197,7 @@ def _growth(node: Node, graph: Graph) -> Growth | None:
     """Where a node's branches become known from, if that can be one after the other.
 
     Only a map of one source can: lengths are compared, products numbered, names compared and a first branch
-    chosen when everything is known.
+    chosen when everything is known. Several outputs of one source are as long as each other branch by branch.
     """
     if node.kind != "map" or node.label is not None or node.probe:
         return None
@@ -208,7 +208,7 @@ def _growth(node: Node, graph: Graph) -> Growth | None:
     if any(type(v) is not type(first) or v._node != first._node for v in values if v is not first):
         return None
     if isinstance(first, Flattened):
-        return Growth(first._node, True) if all(v._output == first._output for v in values) else None
+        return Growth(first._node, True)
     return Growth(first._node, False) if graph.needs[first._node].growth is not None else None
 
 

@@ -89,26 +89,33 @@ class Shaping:
             assert ours is not None
             return tuple(grown.since(ours)), (), {}
         mapped = [argument for argument in node.arguments if argument.mapped]
-        output = mapped[0].value.ref.output
         blocks: list[Block] = []
-        values: list[Any] = []
+        values: list[list[Any]] = [[] for _ in mapped]
         losses: Losses = {}
         size = self._shape_of(name).size
         for branch, because in _each(fresh):
             lost: Failure | str = because
-            items = Items((Unsendable(f"'{growth.node}' has no items here"),))
+            found = [Items((Unsendable(f"'{growth.node}' has no items here"),))] * len(mapped)
             if not because:
                 try:
-                    items = self._items(name, growth.node, branch, output)
+                    found = self._paired(name, growth.node, branch, mapped)
                 except FanlabError as error:
                     lost = failure_of(error)
-            blocks.append(self._block(growth.node, branch, items, lost=bool(lost)))
+            blocks.append(self._block(growth.node, branch, found[0], lost=bool(lost)))
             if lost:
                 losses[size] = lost
-            values += items.values
-            size += len(items.values)
-        more = Items(tuple(values))
-        return tuple(blocks), tuple(Argument(argument.name, more) for argument in mapped), losses
+            for column, items in zip(values, found, strict=True):
+                column += items.values
+            size += len(found[0].values)
+        more = zip(mapped, values, strict=True)
+        return tuple(blocks), tuple(Argument(argument.name, Items(tuple(column))) for argument, column in more), losses
+
+    def _paired(self, name: str, source: str, branch: int, mapped: Sequence[Argument]) -> list[Items]:
+        """The items of a branch for each argument, keyed alike. Raises FanOutError where they are of unequal length."""
+        found = [self._items(name, source, branch, argument.value.ref.output) for argument in mapped]
+        sources = [Source(a.name, len(items.values), items.keys) for a, items in zip(mapped, found, strict=True)]
+        keys = combine("map", f"{name}' over the items of '{self._record.nodes[source].name(branch)}", sources).keys
+        return [replace(items, keys=keys) for items in found]
 
     def _block(self, source: str, branch: int, items: Items, *, lost: bool) -> Block:
         shape = self._shape_of(source)

@@ -110,6 +110,51 @@ def test_a_map_over_items_does_not_wait_for_a_slow_branch(pipe, until, request):
     assert sweep().load() == [0, 0, 1, 1]
 
 
+def test_items_of_several_outputs_meet_without_waiting_for_a_slow_branch(pipe, until, request):
+    if "sequential" in request.node.name:
+        pytest.skip("it runs one branch at a time")
+    flag = Path("first").absolute()
+
+    @step
+    def pairs(i):
+        limit = time.monotonic() + 60
+        while i == 0 and not flag.exists():  # until an item of the other branch has run
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        return {"a": i, "b": i}, [i + 1] * 2
+
+    @step
+    def both(low, high):
+        flag.touch()
+        return (low, high)
+
+    @pipe
+    def sweep():
+        low, high = pairs.map([0, 1]).unpack(2)
+        return both.map(low.flatten(), high.flatten())
+
+    assert sweep().load() == {(0, "a"): (0, 1), (0, "b"): (0, 1), (1, "a"): (1, 2), (1, "b"): (1, 2)}
+
+
+def test_items_of_several_outputs_that_differ_in_length_fail_in_their_place(pipe, failed):
+    @step
+    def pairs(i):
+        return [i], [i] * i
+
+    @pipe
+    def sweep():
+        low, high = pairs.map([1, 2]).unpack(2)
+        return add.map(low.flatten(), high.flatten())
+
+    error = failed(sweep)
+    assert str(error) == (
+        "add[1] failed: FanOutError: the mapped arguments of 'add' over the items of 'pairs[1]' differ in length: "
+        "a has 1, b has 2\n"
+        "  do:    give them equal lengths, mark a shared one with unmapped(...), or combine them with .product(...)"
+    )
+    assert error.run["add[0,0]"].load() == 2
+
+
 def test_a_failed_branch_has_no_items_and_the_others_go_on(pipe, failed):
     @step
     def lists(i):

@@ -26,12 +26,14 @@ def needs(body, name):
     return trace("sweep", body, (), {}).graph.needs[name]
 
 
-@pytest.mark.parametrize("use", ["plain", "template", "probe", "zip", "product"])
+@pytest.mark.parametrize("use", ["plain", "outputs", "template", "probe", "zip", "product"])
 def test_only_a_map_of_items_alone_grows_with_them(use):
     def body():
         items = words.map(["a b"]).flatten()
         if use == "zip":
             add.map(items, [1, 2])
+        elif use == "outputs":
+            add.map(*(one.flatten() for one in words.map(["a b"], id="pair").unpack(2)))
         elif use == "product":
             add.product(items, [1, 2])
         else:
@@ -39,8 +41,9 @@ def test_only_a_map_of_items_alone_grows_with_them(use):
 
     found = needs(body, "add")
 
-    assert found.growth == (Growth("words", True) if use == "plain" else None)
-    assert found.sizes == (() if use == "plain" else (("words", None),))
+    growing = {"plain": "words", "outputs": "pair"}.get(use)
+    assert found.growth == (Growth(growing, True) if growing else None)
+    assert found.sizes == (() if growing else (("words", None),))
 
 
 def test_a_map_of_a_map_of_items_grows_with_it():
