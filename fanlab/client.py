@@ -11,6 +11,7 @@ from typing import Any
 from .core.context import RUNNING
 from .core.events import Started
 from .core.sizes import size
+from .core.spans import span
 from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
@@ -71,27 +72,28 @@ class Client:
 
     def gc(
         self,
-        older_than: float | dt.timedelta | None = None,
-        unused_for: float | dt.timedelta | None = None,
+        older_than: float | dt.timedelta | str | None = None,
+        unused_for: float | dt.timedelta | str | None = None,
         max_size: int | str | None = None,
     ) -> Cleared:
         """Make room: forget runs, with what they left for later ones, and remove values that nothing refers to.
 
         Runs are forgotten that began longer ago than `older_than`, or whose work nobody used for `unused_for`
-        (seconds or a timedelta); then the least recently used ones, until the store takes no more than `max_size`
-        (bytes, or a text like "10 GB"). Without any of them only values are removed whose runs are gone.
-        What a run that goes on refers to stays.
+        (seconds, a timedelta, or a text like "30d"); then the least recently used ones, until the store takes no
+        more than `max_size` (bytes, or a text like "10 GB"). Without any of them only values are removed whose
+        runs are gone. What a run that goes on refers to stays.
         """
-        return clear(
-            self._store, _seconds(older_than), _seconds(unused_for), None if max_size is None else size(max_size)
-        )
+        most = None if max_size is None else size(max_size, "max_size")
+        return clear(self._store, _seconds(older_than), _seconds(unused_for), most)
 
     def delete_pipeline_run(self, name_id_or_prefix: str) -> None:
         """Forget a run. Raises NotFound with the nearest names."""
         self._store.delete(self._store.find(name_id_or_prefix))
 
 
-def _seconds(time: float | dt.timedelta | None) -> float | None:
+def _seconds(time: float | dt.timedelta | str | None) -> float | None:
+    if isinstance(time, str):
+        return span(time)
     return time.total_seconds() if isinstance(time, dt.timedelta) else time
 
 

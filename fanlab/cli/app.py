@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from ..client import Client
+from ..core.sizes import size
+from ..core.spans import span
 from ..errors import FanlabError, NotFound, listed, near
 from ..runs import Run
 from . import tables
-from .values import pairs, span
+from .values import pairs, read
 
 app = typer.Typer(
     help="Fan-out/fan-in pipelines: run them without a notebook, and look at their runs.",
@@ -194,7 +196,8 @@ def gc(
     ] = None,
 ) -> None:
     """Make room in the store: forget runs by age or size, and remove values that nothing refers to."""
-    tables.say(str(Client().gc(span(older_than), span(unused_for), max_size)))
+    most = read(lambda text: size(text, "--max-size"), max_size)
+    tables.say(str(Client().gc(read(span, older_than), read(span, unused_for), most)))
 
 
 @app.command()

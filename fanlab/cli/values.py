@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import typer
 
-from ..errors import NotFound, listed, near
+from ..errors import NotFound, StepCallError, listed, near
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+Value = TypeVar("Value")
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -50,19 +50,14 @@ def known(given: Iterable[str], names: Iterable[str], owner: str) -> None:
             raise NotFound(f"{owner} has no parameter '{name}'", do=do)
 
 
-def span(text: str | None) -> float | None:
-    """Seconds that a time as `30d`, `12h`, `90m` or `3600` stands for. Raises typer.BadParameter for anything else.
+def read(what: Callable[[str], Value], text: str | None) -> Value | None:
+    """An option's value as one of fanlab's own readers understands it. Raises typer.BadParameter with what it says.
 
-    >>> span("12h"), span("1.5m"), span("3600"), span(None)
-    (43200.0, 90.0, 3600.0, None)
+    >>> from fanlab.core.spans import span
+    >>> read(span, "12h"), read(span, None)
+    (43200.0, None)
     """
-    if text is None:
-        return None
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in _SECONDS else (text, "s")
     try:
-        found = float(number) * _SECONDS[unit]
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        raise typer.BadParameter(f"{text!r} is no time: write it as 30d, 12h, 90m or 3600s")
-    return found
+        return None if text is None else what(text)
+    except StepCallError as error:
+        raise typer.BadParameter(f"{error.what}: {error.do}") from None

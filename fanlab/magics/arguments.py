@@ -10,6 +10,8 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.utils._process_common import arg_split
 
+from ..core.sizes import size
+from ..core.spans import span
 from ..errors import StepCallError, near
 from ..execute.backends import check_backend
 
@@ -49,6 +51,22 @@ def backend_name(text: str) -> str:
     except StepCallError as error:
         raise argparse.ArgumentTypeError(f"{error.what}; {error.do}") from None
     return text
+
+
+def time(text: str) -> float:
+    """A length of time like 30d in seconds, for argparse, which tells the error."""
+    try:
+        return span(text)
+    except StepCallError as error:
+        raise argparse.ArgumentTypeError(f"{error.what}: {error.do}") from None
+
+
+def nbytes(text: str) -> int:
+    """A size like 10GB in bytes, for argparse, which tells the error."""
+    try:
+        return size(text, "it")
+    except StepCallError as error:
+        raise argparse.ArgumentTypeError(f"{error.what}: {error.do}") from None
 
 
 def number(shell: Any, name: str, option: str, text: str | None) -> int | None:

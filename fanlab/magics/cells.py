@@ -20,7 +20,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..execute.backends import BACKENDS
-from .arguments import Suggested, backend_name, number, parse, variable_name
+from .arguments import Suggested, backend_name, nbytes, number, parse, time, variable_name
 from .body import CellText, compile_body
 from .combine import combine_cell
 from .pipeline import Pipelines
@@ -146,11 +146,20 @@ class FanlabMagics(Magics):
     @magic_arguments("fanlab")
     @argument("what", choices=WORDS, help="; ".join(f"{word}: {what}" for word, what in WORDS.items()))
     @argument("run", nargs="?", metavar="RUN", help="a run's name, or a beginning of it")
+    @argument(
+        "--older-than", type=time, metavar="TIME", help="gc: forget runs that began longer ago, as in 30d, 12h or 90m"
+    )
+    @argument(
+        "--unused-for", type=time, metavar="TIME", help="gc: forget runs whose values nobody has used for so long"
+    )
+    @argument(
+        "--max-size", type=nbytes, metavar="SIZE", help="gc: then the least recently used, until so much is left: 10GB"
+    )
     def fanlab(self, line: str) -> Any:
         """Look at the store's runs, run what is missing of one, or check that everything fanlab needs is there."""
         __tracebackhide__ = True
         options = parse(self.fanlab, "%fanlab", line)
-        return answer(self.shell, self.pipelines, options.what, options.run)
+        return answer(self.shell, self.pipelines, options)
 
 
 def _cell_of(magic: str, what: str, body: str, cell: str | None) -> str:

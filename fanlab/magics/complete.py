@@ -15,6 +15,7 @@ from ..client import Client
 from ..runs import Run
 from ..store import location
 from .pipeline import Pipelines
+from .tool import OF_GC
 
 _LINE = re.compile(r"\s*(%%(?:pipeline|step|combine)|%fanlab)\s+(.*)", re.DOTALL)
 MOST_RUNS = 50
@@ -125,6 +126,8 @@ class _Typed:
     def options(self) -> list[str]:
         """The options that have not been given yet."""
         actions = [action for action in self.parser._actions if action.option_strings]
+        if self.parser.prog == "fanlab" and self.words[:1] != ["gc"]:
+            actions = [action for action in actions if action.dest not in OF_GC]
         return [name for a in actions if a.option_strings[-1] not in self._given for name in a.option_strings]
 
     def value(self, option: str) -> str:
@@ -135,6 +138,8 @@ class _Typed:
     def positional(self) -> argparse.Action | None:
         """What the next word that is no option is."""
         left = [action for action in self.parser._actions if not action.option_strings]
+        if self.parser.prog == "fanlab" and self.words[:1] == ["gc"]:
+            return None
         return left[len(self.words)] if len(self.words) < len(left) else None
 
 

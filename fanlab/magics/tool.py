@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -17,22 +18,29 @@ WORDS = {
     "show": "show the run RUN",
     "resume": "run what has not finished in the last run, or in RUN",
     "doctor": "check the installation",
-    "gc": "remove stored values that no run needs",
+    "gc": "remove stored values that no run needs, and runs by age, last use or size",
     "clear": "remove all runs and values of the store",
 }
 
+OF_GC = ("older_than", "unused_for", "max_size")  # the options of gc
 _EVER = 1e9  # seconds into the future: every run began before that
 
 
-def answer(shell: Any, pipelines: Pipelines, word: str, run: str | None) -> Any:
-    """Do what one of the words stands for."""
+def answer(shell: Any, pipelines: Pipelines, options: argparse.Namespace) -> Any:
+    """Do what one of the words stands for. Raises UsageError for an option that is another word's."""
     __tracebackhide__ = True
+    word, run = options.what, options.run
+    given = {name: value for name in OF_GC if (value := getattr(options, name)) is not None}
+    if given and word != "gc":
+        raise UsageError(f"%fanlab {word} takes no --{next(iter(given)).replace('_', '-')}: that is for %fanlab gc")
+    if word == "gc" and run is not None:
+        raise UsageError(f"%fanlab gc takes options only, not {run!r}")
     do: dict[str, Callable[[], Any]] = {
         "runs": _runs,
         "show": lambda: _show(pipelines, run),
         "resume": lambda: _resume(pipelines, run),
         "doctor": lambda: _doctor(shell),
-        "gc": lambda: print(Client().gc()),  # noqa: T201 (what a person asked for)
+        "gc": lambda: print(Client().gc(**given)),  # noqa: T201 (what a person asked for)
         "clear": lambda: print(Client().gc(older_than=-_EVER)),  # noqa: T201
     }
     return do[word]()

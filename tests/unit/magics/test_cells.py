@@ -407,6 +407,42 @@ def test_gc_keeps_what_runs_need_and_clear_nothing(run, capsys):
     assert len(run("%fanlab runs")) == 0
 
 
+def test_gc_forgets_runs_by_age_by_last_use_and_by_size(run, capsys):
+    for options in ("--older-than 0s", "--unused-for=0s", '--max-size "0 B"', "--max-size=0kB --older-than 7d"):
+        run("%%pipeline p\nx = inv(4)")
+        capsys.readouterr()
+        run("%fanlab gc --older-than 7d --unused-for 3d --max-size 2GB")
+        assert capsys.readouterr().out == "removed 0 runs and 0 values: 0 bytes\n"
+        run(f"%fanlab gc {options}")
+        assert capsys.readouterr().out == "removed 1 runs and 0 values: 0 bytes\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "gc --older-than soon",
+            "argument --older-than: 'soon' is no time: write it as 30d, 12h, 90m or 3600s",
+        ),
+        (
+            "gc --max-size much",
+            'argument --max-size: it is \'much\': give a number of bytes, or a text like "500 MB" or "10 GB"',
+        ),
+        ("gc --older 3d", "%fanlab has no option --older: did you mean --older-than?"),
+        ("runs --unused-for 3d", "%fanlab runs takes no --unused-for: that is for %fanlab gc"),
+        ("gc p", "%fanlab gc takes options only, not 'p'"),
+    ],
+)
+def test_what_gc_cannot_read_is_told_in_one_line(told, line, message):
+    assert told(f"%fanlab {line}") == f"UsageError: {message}"
+
+
+def test_the_help_of_the_tool_tells_the_options_of_gc(shell):
+    text = shell.object_inspect_mime("%fanlab")["text/plain"]
+    for option in ("--older-than TIME", "--unused-for TIME", "--max-size SIZE"):
+        assert option in text
+
+
 def test_doctor_tells_a_line_for_each_part(run, capsys):
     run("%%pipeline p\nx = inv(4)")
     capsys.readouterr()

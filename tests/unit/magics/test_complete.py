@@ -44,10 +44,16 @@ def test_options_of_a_pipeline_cell(offered, text):
         ("%fanlab |", ["runs", "show", "resume", "doctor", "gc", "clear"]),
         ("%fanlab re|", ["resume"]),
         ("x = 1\n%fanlab do|", ["doctor"]),
+        ("%fanlab gc |", ["--older-than", "--unused-for", "--max-size"]),
+        ("%fanlab gc --older-than 7d --|", ["--unused-for", "--max-size"]),
     ],
 )  # fmt: skip
 def test_what_is_typed_is_completed(offered, text, found):
     assert offered(text) == sorted(found)
+
+
+def test_options_of_gc_are_offered_with_gc_only(offered):
+    assert not set(offered("%fanlab runs --|")) & {"--older-than", "--unused-for", "--max-size"}
 
 
 def test_an_option_that_is_given_is_not_offered_again(offered):

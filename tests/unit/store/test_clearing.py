@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fanlab
-from fanlab import pipeline, step
+from fanlab import StepCallError, pipeline, step
 from fanlab.client import Client
 from fanlab.store.database import Store, open_lock
 
@@ -155,3 +155,25 @@ def test_a_file_that_nobody_has_told_of_yet_stays_while_some_run_goes_on():
 def test_a_size_that_is_none_is_refused(wrong):
     with pytest.raises(fanlab.StepCallError):
         Client().gc(max_size=wrong)
+
+
+def test_gc_takes_times_and_sizes_as_people_write_them():
+    sweep(1)
+    assert str(Client().gc("7d", "3d", "2GB")) == "removed 0 runs and 0 values: 0 bytes"
+    assert Client().gc(unused_for="0s").runs == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"older_than": "soon"}, "'soon' is no time\n  do:    write it as 30d, 12h, 90m or 3600s"),
+        (
+            {"max_size": "much"},
+            'max_size is \'much\'\n  do:    give a number of bytes, or a text like "500 MB" or "10 GB"',
+        ),
+    ],
+)
+def test_what_gc_cannot_read_is_told(given, message):
+    with pytest.raises(StepCallError) as caught:
+        Client().gc(**given)
+    assert str(caught.value) == message
