@@ -46,6 +46,8 @@ class Slot:
         try:
             future: Future[Any] = self._pool.submit(function, *args)
         except RuntimeError:
+            if not self._started:  # this process is ending, and loky has started the worker before it noticed
+                self.kill()
             self.replace()
             future = self._pool.submit(function, *args)
         if not self._started:
@@ -193,7 +195,12 @@ def slots() -> Slots:
 
 def warm(count: int) -> None:
     """Start workers in the background, to have them ready when a body has been traced."""
-    threading.Thread(target=lambda: slots().first(count), name="fanlab-warm", daemon=True).start()
+
+    def start() -> None:
+        with contextlib.suppress(RuntimeError):  # this process is ending; any other fault meets the run that asks next
+            slots().first(count)
+
+    threading.Thread(target=start, name="fanlab-warm", daemon=True).start()
 
 
 def probe() -> int:
