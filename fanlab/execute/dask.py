@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -124,10 +125,11 @@ def _run(post: Post, order: Order, names: tuple[str, ...], *artifacts: bytes) ->
 
 def _done(future: Any, done: Done) -> None:
     """Dask calls this in a thread when a call has ended."""
-    if future.status == "cancelled":
+    try:
+        error = future.exception()
+        returned = future.result() if error is None else None
+    except CancelledError as cancelled:
+        error = cancelled
+    if isinstance(error, CancelledError):  # by us, or since the client has been closed, which may happen at any time
         return
-    error = future.exception()
-    if error is None:
-        done(future.result(), "")
-    else:
-        done(None, f"{type(error).__name__}: {error}".partition("\n")[0])
+    done(returned, f"{type(error).__name__}: {error}".partition("\n")[0] if error is not None else "")
