@@ -23,6 +23,7 @@ for _feature in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _feature).compiler_flag
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_RELOADED = "__autoreload_class__."  # see IPython.extensions.deduperreload
 _Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Range = tuple[int, tuple[int, int], tuple[int, int]]
 
@@ -129,12 +130,22 @@ def _moved(code: CodeType, file: _File, futures: int) -> Definition | None:
         codes = statement.codes(futures)
         whole = statement.of(file.codes(futures))
         for number, (other, defined) in enumerate(codes):
-            if other.co_qualname == code.co_qualname and defined is not None:
+            if defined is not None and _is_named(other, code):
                 digest = digest or form_of(code).digest
                 again = [other, *(whole[number : number + 1] if len(whole) == len(codes) else ())]
                 if any(form_of(each).digest == digest for each in again):
                     return defined
     return None
+
+
+def _is_named(written: CodeType, code: CodeType) -> bool:
+    """Whether a function that is written in a file bears the name of one that runs.
+
+    `%autoreload` compiles a method that has been edited by itself, in a class of a name of its own.
+    """
+    if code.co_qualname.startswith(_RELOADED):
+        return written.co_qualname.endswith(code.co_qualname[len(_RELOADED) - 1 :])
+    return written.co_qualname == code.co_qualname
 
 
 def source_digest(file: str) -> str:

@@ -222,6 +222,22 @@ def test_code_that_is_replaced_in_place_counts_as_autoreload_leaves_it(module):
     assert now.reach.edited == ()
 
 
+def test_a_method_that_autoreload_compiles_by_itself_counts_as_it_is_written(module):
+    source = "class Tool:\n    def go(self, x):\n        return x + {}\n"
+    helpers = module("helpers", source.format(1))
+    f = cell("import helpers\ndef f(x):\n    return helpers.Tool().go(x)")["f"]
+    method = helpers.Tool.go
+    module("helpers", source.format(2))
+    importlib.reload(helpers)
+    written = key(f)
+    made = {}
+    exec(compile(source.format(2).replace("Tool", "__autoreload_class__"), helpers.__file__, "exec"), made)
+    method.__code__ = made["__autoreload_class__"].go.__code__  # which is what %autoreload does
+    helpers.Tool.go = method
+    now = key(f)
+    assert (now.digest, now.reach.edited) == (written.digest, ())
+
+
 # modules
 
 
