@@ -22,6 +22,7 @@ MOST_NODES = 200  # a larger graph is not drawn in a record
 _MARGIN, _STACK = 12.0, 4.0
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',sans-serif"
 INK, GREY, _TRACK, LINE = "#1f2328", "#59636e", "#dfe3e8", "#8c959f"
+_BOTH = "#77818c"  # can be read on a light page and on a dark one
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _frame(frame: Frame) -> str:
         stroke=LINE, stroke_opacity=0.6,
     )  # fmt: skip
     name = fitted(one_line(frame.name, 80), frame.width - 18, 11)
-    return ground + words(name, frame.left + 10, frame.top + 17, 11, LINE)
+    return ground + words(name, frame.left + 10, frame.top + 17, 11, _BOTH)
 
 
 def fitted(text: str, width: float, size: float) -> str:

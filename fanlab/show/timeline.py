@@ -12,7 +12,7 @@ from ..core.record import Record
 from .details import lanes
 from .failures import one_line
 from .html import image
-from .svg import GREY, INK, drawing, el, fitted, text_width, words
+from .svg import GREY, INK, LINE, drawing, el, fitted, text_width, words
 from .terminal import duration
 
 _COLOURS = ("#0969da", "#8250df", "#1a7f37", "#bf3989", "#0e7490", "#9a6700", "#57606a", "#bc4c00")
@@ -20,6 +20,7 @@ _FAILED = "#cf222e"
 _LEFT, _WIDTH, _ROW, _BAR = 84.0, 860.0, 24.0, 18.0
 _TICKS = 8
 _MOST_STEPS = 12  # in the legend
+_FEWEST = 3  # letters of a name that is cut
 
 
 class Timeline:
@@ -55,7 +56,8 @@ def timeline_svg(record: Record, now: float) -> str:
         for position, bars in enumerate(own)
     ]
     used = list(dict.fromkeys(bar[0] for _, _, bars in rows for bar in bars))
-    legend, top = _legend([(number, names[number]) for number in used])
+    entries = [(_COLOURS[number % len(_COLOURS)], names[number]) for number in used]
+    legend, top = _legend(entries, failed=any(bar[3] for _, _, bars in rows for bar in bars))
     tops = list(accumulate((_ROW if label else _BAR + 2 for label, _, _ in rows[1:]), initial=top))
     height = tops[-1] + _ROW + 34
     parts = [
@@ -64,6 +66,7 @@ def timeline_svg(record: Record, now: float) -> str:
         *_axis(span, top, height - 34),
     ]
     for y, (label, hint, bars) in zip(tops, rows, strict=False):
+        parts.append(el("rect", x=_LEFT, y=y - 1, width=_WIDTH, height=_BAR + 2, fill=LINE, fill_opacity=0.12))
         parts.append(el("g", el("title", hint), words(label, 14, y + 13, 12, GREY)))
         parts += [_bar(bar, names[bar[0]], span, y) for bar in bars]
     if not rows:
@@ -84,7 +87,8 @@ def _bar(bar: Any, name: str, span: float, y: float) -> str:
     label = f"✗ {name}" if failed else name
     box = {"x": x, "y": y, "width": width, "height": _BAR, "rx": min(3.0, width / 3), "fill": colour}
     under = el("rect", **{**box, "y": y + _BAR - 5, "height": 5, "fill": _FAILED}) if 0 < failed < count else ""
-    shown = words(fitted(label, width - 8, 11), x + 4, y + 12, 11, "#ffffff") if width > 24 else ""
+    inside = fitted(label, width - 8, 11)
+    shown = words(inside, x + 4, y + 12, 11, "#ffffff") if inside == label or len(inside) > _FEWEST else ""
     return el("g", el("title", _plain(title)), el("rect", **box), under, shown)
 
 
@@ -92,15 +96,15 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _legend(steps: list[tuple[int, str]]) -> tuple[list[str], float]:
+def _legend(steps: list[tuple[str, str]], *, failed: bool) -> tuple[list[str], float]:
     """A coloured square and a name for each step, in lines; and where they end."""
     parts, x, y = [], 14.0, 12.0
-    for number, name in steps[:_MOST_STEPS]:
+    for colour, name in [*steps[:_MOST_STEPS], *([(_FAILED, "✗ failed")] if failed else [])]:
         name = fitted(name, 160, 12)
         width = text_width(name, 12) + 34
         if x + width > _LEFT + _WIDTH:
             x, y = 14.0, y + 20
-        parts.append(el("rect", x=x, y=y, width=11, height=11, rx=2, fill=_COLOURS[number % len(_COLOURS)]))
+        parts.append(el("rect", x=x, y=y, width=11, height=11, rx=2, fill=colour))
         parts.append(words(name, x + 17, y + 10, 12, INK))
         x += width
     if len(steps) > _MOST_STEPS:

@@ -61,6 +61,17 @@ def test_equal_branches_side_by_side_are_one_letter_and_a_number(wide):
     assert record_of_fit[:2] == [10_000, "d5fhq9993"]
 
 
+def test_letters_are_the_same_whether_worked_out_at_once_or_as_branches_end(wide):
+    seen = Snapshots(wide)
+    assert seen.state(1010.0)["nodes"][1][1] == "q10000"
+    for start in (0, 4_000, 8_191, 4_096, 500):  # also over the end of a block, and back in an earlier one
+        finish(wide, "fit", start, [Status.COMPLETED] * 200 + [Status.FAILED])
+        assert seen.state(1010.0) == Snapshots(wide).state(1010.0)
+    assert seen.state(1010.0)["nodes"][1][1] == "d200fq299d200fq3299d296fq3894d200fq1608"
+    finish(wide, "fit", 0, [Status.COMPLETED] * 10_000)
+    assert seen.state(1010.0)["nodes"][1][1] == "d10000"
+
+
 def test_ten_thousand_branches_that_all_differ_take_less_than_20_kb(wide):
     finish(wide, "fit", 0, [Status.COMPLETED, Status.FAILED] * 5_000)
     assert len(json.dumps(Snapshots(wide).state(1010.0))) < 20_000
