@@ -104,7 +104,9 @@ class InKernel:
             return
         try:
             if now - self._begun < FIRST_SECONDS:
-                self._snapshots.begin()
+                if self._worthwhile(now):
+                    self._snapshots.begin()
+                self._next = min(now + BEGIN_SECONDS / 2, self._begun + FIRST_SECONDS)
                 return
             if self._widget is not None:
                 self._send()

@@ -306,6 +306,7 @@ class View {
     flag(node.button, "data-state", WORD[letter]);
     flag(node.button, "data-done", done);
     node.button.dataset.size = size ?? "";
+    flag(node.button, "data-glyph", GLYPH[letter]);
     put(node.glyph, GLYPH[letter]);
     put(node.word, word);
     put(node.count, node.info.mapped ? size === null ? "× ?" : `${number(done)} / ${number(size)}` : "");
@@ -423,6 +424,7 @@ class View {
     this.model.send({ kind: "again", wanted });
     setTimeout(() => {
       if (this.phase === "ended") {
+        awaited.delete(this.state.pipeline);
         this.again.disabled = false;
         put(this.again, "Re-run failed");
         this.say_hint("The kernel does not answer: run the cell again");
@@ -709,6 +711,7 @@ class View {
     this.say_hint(`It has run again: ${status}. The cell's names hold what came out; run the cell to have the record here`);
   }
   ranElsewhere(status) { // in less time than a view takes to open
+    awaited.delete(this.state.pipeline);
     this.body.hidden = this.total.element.hidden = this.explore.hidden = true;
     this.state = { ...this.state, status, begun: 0, failed: 0, failures: [] };
     this.paintHead();
