@@ -31,6 +31,7 @@ _SAMPLE = 101  # finished branches whose median is taken
 _TO_LETTERS = bytes(ord(LETTERS[Status(number)]) if number in tuple(Status) else 0 for number in range(256))
 _SAME = re.compile(rb"(.)\1*", re.DOTALL)
 _AGAIN = re.compile(r"([a-z])\d*(?:\1\d*)+")  # runs of one letter beside each other, which are one
+_COUNTED = (Status.QUEUED, Status.RUNNING, Status.COMPLETED, Status.FAILED)
 _BLOCK = 4096  # branches that are looked at again where one of them has changed
 
 
@@ -95,11 +96,11 @@ class Snapshots:
             "begun": record.start,
             "ended": record.end,
             "left": None if record.end else self._left(nodes, now, workers),
-            "busy": sum(node.count(Status.RUNNING) for node in nodes),
+            "busy": sum(told.counts[Status.RUNNING] for told in self._told),
             "workers": workers,
             "nodes": rows,
             "failures": self._failures(),
-            "failed": sum(node.count(Status.FAILED) for node in nodes),
+            "failed": sum(told.counts[Status.FAILED] for told in self._told),
         }
 
     def _needs(self, nodes: list[NodeRecord]) -> Needs:
@@ -131,7 +132,7 @@ class Snapshots:
         work = longest = 0.0
         for told, node in zip(self._told, nodes, strict=True):
             each = told.median if told.median is not None else usual
-            queued, running = node.count(Status.QUEUED), node.count(Status.RUNNING)
+            queued, running = told.counts[Status.QUEUED], told.counts[Status.RUNNING]
             spent = sum(min(now - begun, each) for begun in told.running(node))
             work += (queued + running) * each - spent
             if queued or running:
@@ -151,12 +152,13 @@ def _label(name: str, inside: set[str]) -> str:
 class _Told:
     """What has been worked out of one node, and from which statuses."""
 
-    __slots__ = ("_blocks", "_last", "begun", "cells", "done", "ended", "median")
+    __slots__ = ("_blocks", "_last", "begun", "cells", "counts", "done", "ended", "median")
 
     def __init__(self) -> None:
         self._last: bytes | None = None
         self._blocks: list[str] = []
         self.cells = ""
+        self.counts: dict[Status, int] = {}  # of those in _COUNTED
         self.begun = self.ended = 0.0
         self.done = 0
         self.median: float | None = None  # seconds of its finished branches
@@ -164,6 +166,8 @@ class _Told:
     def row(self, node: NodeRecord) -> list[Any]:
         """[number of branches, their letters, begun, ended, share done of a single call]."""
         if node.shape is None:
+            self._last = None
+            self.counts = {status: node.count(status) for status in _COUNTED}
             return [None, LETTERS[node.status], 0, 0, None]
         statuses = bytes(node.statuses)
         if self._last != statuses:
@@ -191,10 +195,11 @@ class _Told:
         self.cells = _AGAIN.sub(_joined, "".join(self._blocks))
 
     def _look(self, node: NodeRecord) -> None:
-        self.done = node.count(Status.COMPLETED, Status.FAILED)
+        self.counts = {status: node.count(status) for status in _COUNTED}
+        self.done = self.counts[Status.COMPLETED] + self.counts[Status.FAILED]
         if not self.begun:
-            self.begun = min((time for time in node.begun if time), default=0.0)
-        over = not node.count(Status.QUEUED, Status.RUNNING)
+            self.begun = min(filter(None, node.begun), default=0.0)
+        over = not self.counts[Status.QUEUED] and not self.counts[Status.RUNNING]
         self.ended = max(node.ended, default=0.0) if over else 0.0
         if self.done:
             self.median = _median(node)
