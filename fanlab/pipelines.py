@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
 from .calling import Call, Order
 from .core.spec import RECORDER
@@ -22,6 +22,7 @@ from .plans import Plan, plan
 from .runs import Run, this_cell
 
 ON_FAILURE = ("continue", "stop")
+_OF_STEPS = ("map", "product", "map_records", "reduce")
 
 
 class Pipeline(Generic[P]):
@@ -53,6 +54,15 @@ class Pipeline(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
+
+    if not TYPE_CHECKING:  # for which it has nothing else
+
+        def __getattr__(self, name: str) -> NoReturn:
+            __tracebackhide__ = True
+            what = f"'{type(self).__name__}' object has no attribute '{name}'"
+            if name in _OF_STEPS:
+                what = f"'{self.name}' is a pipeline, which has no {name}(): only steps have, call it in a loop"
+            raise AttributeError(what, name=name, obj=self)
 
     @property
     def last_run(self) -> Run | None:
@@ -100,6 +110,7 @@ class Pipeline(Generic[P]):
         __tracebackhide__ = True  # IPython leaves our frames out
         recorder = RECORDER.get()
         if recorder is not None:
+            self._bind(args, kwargs)
             with recorder.group(self.name, self._options["enable_cache"]):
                 value: Any = self._body(*args, **kwargs)
                 return value  # type: ignore[no-any-return]

@@ -24,7 +24,7 @@ from .core.record import Record
 from .core.retold import retold
 from .core.seal import Stored
 from .core.selection import chosen
-from .errors import NotAvailable, NotFound, PipelineError, StoreError, listed, near
+from .errors import NotAvailable, NotFound, PipelineError, StepCallError, StoreError, listed, near
 from .execute.expanding import Keep
 from .execute.runner import Runner
 from .execute.values import Values
@@ -164,9 +164,12 @@ class Run:
         """The branches whose arguments, outputs, status or code differ from those of another run, or that one has not.
 
         On the branch's name: step, differs (what), and arguments, output and status of this run and of the other.
+        Raises StepCallError for what is no run.
         """
         from .show.difference import Side, difference
 
+        if not isinstance(other, Run):
+            raise StepCallError(f"diff() takes a Run, not {other!r}", do="get one with Client().get_pipeline_run(name)")
         return difference(Side(self._record, self._store.artifacts), Side(other._record, other._store.artifacts))
 
     @property

@@ -49,4 +49,6 @@ def _names(names_or_rows: Any, known: Iterable[str]) -> list[str]:
         if names_or_rows.ndim == 1 and not set(names) & set(known) and names_or_rows.name is not None:
             return [str(names_or_rows.name)]
         return names
+    if not isinstance(names_or_rows, Iterable):
+        raise NotFound(f"{names_or_rows!r} names no steps", do="give names of steps, or rows of run.results")
     return [str(name) for name in names_or_rows]

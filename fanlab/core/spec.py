@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import inspect
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, Generic, Protocol, overload
 from ..errors import StepCallError, near
 from ..place import Place, here
 from .expand import Shape, record_columns
+from .options import Options as Options
 from .pending import Branches as Branches
 from .pending import Flattened as Flattened
 from .pending import Gathered as Gathered
@@ -23,32 +23,6 @@ from .pending import Pending
 from .typed import P, R
 
 RESERVED = ("id", "after", "probe")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a step runs. Delays are seconds; attempt k waits `retry_delay * retry_backoff**(k-1)`."""
-
-    retries: int = 0
-    retry_delay: float = 0.0
-    retry_backoff: float = 1.0
-    retry_on: type[BaseException] | tuple[type[BaseException], ...] = Exception
-    timeout: float | None = None
-    enable_cache: bool | None = None
-    max_parallel: int | None = None
-    version: str | None = None
-    expires_after: float | dt.timedelta | None = None
-
-    @property
-    def lifetime(self) -> float | None:
-        """For how many seconds what it returned may be used again; None: for ever."""
-        if isinstance(self.expires_after, dt.timedelta):
-            return self.expires_after.total_seconds()
-        return self.expires_after
-
-    def delay(self, attempt: int) -> float:
-        """Seconds to wait after this attempt has failed."""
-        return self.retry_delay * self.retry_backoff ** (attempt - 1)
 
 
 class Recorder(Protocol):

@@ -12,7 +12,8 @@ from IPython.utils._process_common import arg_split
 
 from ..core.sizes import size
 from ..core.spans import span
-from ..errors import StepCallError, near
+from ..core.spec import Step
+from ..errors import StepCallError, listed, near
 from ..execute.backends import check_backend
 
 
@@ -32,6 +33,11 @@ def parse(magic: Any, name: str, line: str) -> argparse.Namespace:
         hint = near(unknown[0], [o for o in options if o.startswith("--")], quote="")
         known = f"its options are {', '.join(options)}" if options else "it takes none"
         raise UsageError(f"{name} has no option {unknown[0]}: {hint or known}")
+    words_only = [word for word in words if not word.startswith("-")]
+    for action, word in zip([a for a in parser._actions if not a.option_strings], words_only, strict=False):
+        if action.choices is not None and word not in action.choices:
+            hint = near(word, action.choices)
+            raise UsageError(f"{name} has no '{word}': {hint or f'it has {listed(action.choices, 9)}'}")
     return parser.parse_args(words)  # type: ignore[no-any-return]
 
 
@@ -94,6 +100,13 @@ def variable_name(magic: str, name: str) -> None:
     """Raise UsageError for a name that no variable can have."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{magic} takes a name that a variable can have, not {name!r}")
+
+
+def bindable(shell: Any, magic: str, name: str) -> None:
+    """Raise UsageError for a name that a cell's result cannot have: no variable's, or that of a step."""
+    variable_name(magic, name)
+    if isinstance(shell.user_ns.get(name), Step):
+        raise UsageError(f"{magic} {name} would take the name of a step: give it another one")
 
 
 def _looked_up(shell: Any, text: str) -> Any:

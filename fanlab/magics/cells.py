@@ -20,7 +20,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..execute.backends import BACKENDS
-from .arguments import Suggested, backend_name, nbytes, number, parse, time, variable_name
+from .arguments import Suggested, backend_name, bindable, nbytes, number, parse, time
 from .body import CellText, compile_body
 from .combine import combine_cell
 from .pipeline import Pipelines
@@ -77,7 +77,7 @@ class FanlabMagics(Magics):
         __tracebackhide__ = True
         cell = _cell_of("pipeline", "NAME", "the calls of steps", cell)
         options = parse(self.pipeline, "%%pipeline", _BARE_FRESH.sub("--fresh=", line))
-        variable_name("%%pipeline", options.name)
+        bindable(self.shell, "%%pipeline", options.name)
         fresh = False if options.fresh is None else options.fresh or True
         jobs = number(self.shell, "%%pipeline", "--n-jobs", options.n_jobs)
         body = compile_body(self.shell, self._cell.raw, "pipeline", cell)
@@ -129,7 +129,7 @@ class FanlabMagics(Magics):
         __tracebackhide__ = True
         cell = _cell_of("combine", "NAME", "what is to be made of `results`", cell)
         options = parse(self.combine, "%%combine", line)
-        variable_name("%%combine", options.name)
+        bindable(self.shell, "%%combine", options.name)
         run = self.pipelines.source(options.source)
         if run.status != "completed" and not (options.allow_failed or self.allow_failed):
             raise UsageError(

@@ -360,3 +360,43 @@ def test_an_unknown_option_that_is_near_none_lists_all_of_a_pipeline(refusal):
         "with_options of pipeline 'sweep' has no option 'xyz'\n"
         "  do:    the options are name, enable_cache, on_failure, n_jobs, backend, fresh"
     )
+
+
+@pytest.mark.parametrize("method", ["map", "product", "map_records", "reduce"])
+def test_a_pipeline_says_that_only_steps_fan_out(method):
+    @pipeline
+    def sweep():
+        pass
+
+    with pytest.raises(AttributeError) as caught:
+        getattr(sweep, method)
+    assert str(caught.value) == f"'sweep' is a pipeline, which has no {method}(): only steps have, call it in a loop"
+    assert not hasattr(sweep, "anything")
+
+
+def test_arguments_that_an_inlined_pipeline_does_not_take_are_refused_as_in_a_call():
+    @pipeline
+    def inner(x):
+        pass
+
+    @pipeline
+    def outer():
+        inner(y=1)
+
+    with pytest.raises(StepCallError) as caught:
+        outer()
+    assert str(caught.value) == ("pipeline 'inner' missing a required argument: 'x'\n  do:    its parameters are (x)")
+
+
+def test_a_run_is_compared_with_a_run_only():
+    @step
+    def one():
+        return 1
+
+    @pipeline(backend="sequential")
+    def sweep():
+        one()
+
+    with pytest.raises(StepCallError) as caught:
+        sweep().diff(3)
+    assert str(caught.value) == "diff() takes a Run, not 3\n  do:    get one with Client().get_pipeline_run(name)"

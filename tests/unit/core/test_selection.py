@@ -71,6 +71,12 @@ def test_an_unknown_name_names_the_nearest(run, wanted, do):
     assert str(caught.value) == f"run '{run.name}' has no step '{wanted}'\n  do:    {do}"
 
 
+def test_what_names_nothing_is_refused(run):
+    with pytest.raises(NotFound) as caught:
+        chosen(run._record, 3)
+    assert str(caught.value) == "3 names no steps\n  do:    give names of steps, or rows of run.results"
+
+
 def test_no_row_at_all_is_refused(run):
     with pytest.raises(NotFound) as caught:
         chosen(run._record, run.results.query("x > 100"))

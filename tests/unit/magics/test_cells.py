@@ -391,10 +391,17 @@ def test_show_of_an_unknown_run_is_told_without_a_traceback(told):
 
 
 def test_an_unknown_word_is_told_with_the_known_ones(told):
-    assert told("%fanlab shwo") == (
-        "UsageError: argument what: invalid choice: 'shwo' "
-        "(choose from 'runs', 'show', 'resume', 'doctor', 'gc', 'clear')"
+    assert told("%fanlab shwo") == "UsageError: %fanlab has no 'shwo': did you mean 'show'?"
+    assert told("%fanlab xyz") == (
+        "UsageError: %fanlab has no 'xyz': it has 'runs', 'show', 'resume', 'doctor', 'gc', 'clear'"
     )
+
+
+@pytest.mark.parametrize("line", ["%%pipeline inv", "%%combine inv"])
+def test_a_cell_does_not_take_the_name_of_a_step(run, told, line):
+    run("from fanlab import step\n@step\ndef inv(x):\n    return 1 / x")
+    magic, name = line.split()
+    assert told(f"{line}\n1") == f"UsageError: {magic} {name} would take the name of a step: give it another one"
 
 
 def test_gc_keeps_what_runs_need_and_clear_nothing(run, capsys):
