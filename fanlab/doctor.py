@@ -44,7 +44,7 @@ def _store() -> str:
     from .store.database import shared
 
     store = shared()
-    return f"{len(store.run_names())} runs in {store.root}"
+    return f"{len(store.run_names())} runs in {store.root}{', which can only be read' if store.read_only else ''}"
 
 
 def _workers() -> str:

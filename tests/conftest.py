@@ -10,6 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -19,6 +20,9 @@ from fanlab.show.terminal import Nowhere
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: programs would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile("fanlab", deadline=None)  # how long an example takes says nothing of what it is
+hypothesis.settings.load_profile("fanlab")
 
 MOST_DESCRIPTORS = 200  # new ones, before what nobody uses any more is looked for
 _held = [0]  # those that were in use then

@@ -20,17 +20,11 @@ from ..core.record import Record
 from ..errors import NotFound, StoreError, near
 from . import cache, location
 from .artifacts import Artifacts
+from .opening import can_only_be_read, files_of, open_to_read, open_to_write
 from .travel import dumps
 
-VERSION = 2
 BUSY_SECONDS = 30.0  # how long is waited for another process that writes
 _CLOCK_SECONDS = 2.0  # how far the time of the boot and the clock may be apart
-_SCHEMA = """
-create table runs(number integer primary key, id text unique, name text unique, pipeline text, status text,
-  start real, end real, process integer);
-create index runs_by_pipeline on runs(pipeline, start);
-create table events(run integer, position integer, events blob, primary key(run, position)) without rowid;
-"""
 # By the run's id: its number is another run's by now where it was deleted meanwhile, and then nothing is to be kept.
 _EVENTS = """
 insert into events select number, coalesce((select max(position) + 1 from events where run = number), 0), ?2
@@ -47,49 +41,22 @@ class Store:
         self.artifacts = Artifacts(self.root)
         self._lock = threading.RLock()  # of the connection: runs of this process share it
         self._path = os.path.join(self.root, "runs.sqlite")
-        self._database = self._open()
+        self.read_only = can_only_be_read(self.root, self._path)
+        how = open_to_read if self.read_only else open_to_write
+        self._database, self._files = how(self.root, self._path, BUSY_SECONDS)
         found = os.stat(self._path)
         self._file = (found.st_dev, found.st_ino)
         self._names: dict[str, str] = {}  # of runs that are written, by id
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            with contextlib.suppress(sqlite3.OperationalError):  # another process may be switching at this moment
-                database.execute("pragma journal_mode=wal")
-            database.execute("pragma synchronous=normal")  # survives the end of any process; see SQLite's own page
-            self._make(database)
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"the store {self.root} cannot be opened: {error}",
-                do="move it away to start a new one, or set FANLAB_STORE to another folder",
-            ) from error
-        return database
-
-    def _make(self, database: sqlite3.Connection) -> None:
-        if database.execute("pragma user_version").fetchone()[0] == 0:
-            database.execute("pragma auto_vacuum=incremental")
-            database.execute("begin immediate")
-            if database.execute("pragma user_version").fetchone()[0] == 0:
-                for statement in (_SCHEMA + cache.SCHEMA).split(";"):
-                    database.execute(statement)
-                database.execute(f"pragma user_version={VERSION}")
-            database.execute("commit")
-        version = database.execute("pragma user_version").fetchone()[0]
-        if version != VERSION:
-            database.close()
-            raise StoreError(
-                f"the store {self.root} was made by another version of fanlab (format {version}, not {VERSION})",
-                do="use that version, or set FANLAB_STORE to another folder",
-            )
-
     def replaced(self) -> bool:
-        """Whether the database is no longer the file that was opened."""
+        """Whether the database is no longer the file that was opened, or has to be opened anew to be seen as it is."""
         try:
             found = os.stat(self._path)
         except OSError:
             return True
-        return (found.st_dev, found.st_ino) != self._file
+        if (found.st_dev, found.st_ino) != self._file or can_only_be_read(self.root, self._path) != self.read_only:
+            return True
+        return self._files is not None and self._files != files_of(self._path)
 
     def close(self) -> None:
         """Give the database back."""
@@ -128,7 +95,8 @@ class Store:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Let nobody believe that the store is not in use."""
+        """Let nobody believe that the store is not in use. Raises StoreError for one that can only be read."""
+        self._refuse_read_only()
         handle = open_lock(self.root, fcntl.LOCK_SH)
         try:
             yield
@@ -159,6 +127,13 @@ class Store:
             self._database.execute("pragma incremental_vacuum").fetchall()
             self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
 
+    def _refuse_read_only(self) -> None:
+        if self.read_only:
+            raise StoreError(
+                f"the store {self.root} can only be read",
+                do="set FANLAB_STORE, or fanlab.configure(store=...), to a folder that can be written, and run again",
+            )
+
     def _unwritable(self, error: sqlite3.Error) -> StoreError:
         if "locked" in str(error):
             return StoreError(
@@ -172,6 +147,7 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._refuse_read_only()
         with self._lock:
             self._database.execute("begin immediate")
             try:

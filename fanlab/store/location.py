@@ -19,7 +19,7 @@ def prepare(root: str) -> None:
         os.makedirs(root, mode=0o700, exist_ok=True)
         owner = os.stat(root).st_uid
         ignore = os.path.join(root, ".gitignore")
-        if not os.path.exists(ignore):
+        if not os.path.exists(ignore) and os.access(root, os.W_OK):
             with open(ignore, "w") as file:
                 file.write("*\n")
     except OSError as error:

@@ -13,6 +13,7 @@ import fanlab
 from fanlab import StoreError, get_step_context, pipeline, step
 from fanlab.client import Client
 from fanlab.core.events import Finished
+from fanlab.doctor import _store
 from fanlab.store import database as module
 from fanlab.store.database import Store
 
@@ -157,26 +158,105 @@ def test_a_full_disk_fails_the_branch_with_what_to_do_and_the_next_run_goes_on(d
     assert len(large(12).load()) == 12
 
 
+@pytest.fixture
+def read_only(tmp_path):
+    """Show a folder once more, in a place where nothing can be written."""
+    shown = []
+
+    def read_only(folder):
+        place = tmp_path / f"read_only_{len(shown)}"
+        place.mkdir()
+        made = subprocess.run(["mount", "--bind", folder, place], capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"nothing can be mounted here: {made.stderr.strip()}")
+        shown.append(place)
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        return place
+
+    yield read_only
+    fanlab.configure(store=None)
+    module._stores.clear()
+    for place in shown:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def is_read(place, run, load=1.0):
+    """Whether a store tells a run, and takes nothing in."""
+    fanlab.configure(store=place)
+    found = Client().get_pipeline_run(run.name)
+    assert [each.name for each in Client().list_pipeline_runs()] == [run.name]
+    assert (found.status, found.load()[0], found.results.loc["make", "status"]) == ("completed", load, "completed")
+    assert found.why("make") == "ran: first run"
+    assert repr(sweep.plan(1)).splitlines()[1] == "  make  cached"
+    told = (
+        f"the store {place} can only be read\n"
+        "  do:    set FANLAB_STORE, or fanlab.configure(store=...), to a folder that can be written, and run again"
+    )
+    assert refused(lambda: sweep(1)) == told
+    assert refused(lambda: sweep(2)) == told
+    assert refused(lambda: Client().delete_pipeline_run(run.name)) == told
+    assert refused(lambda: Client().gc(older_than=0)) == told
+    return True
+
+
 @root
-def test_a_store_that_can_only_be_read_is_told(tmp_path):
+def test_the_notebooks_tool_shows_what_is_in_a_store_that_can_only_be_read(tmp_path, read_only, bare, capsys):
     fanlab.configure(store=tmp_path / "store")
-    sweep()
-    read_only = tmp_path / "read_only"
-    read_only.mkdir()
-    made = subprocess.run(["mount", "--bind", tmp_path / "store", read_only], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"nothing can be mounted here: {made.stderr.strip()}")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", read_only], check=True)
-        fanlab.configure(store=read_only)
-        told = refused(lambda: sweep(2))
-        assert told.startswith(f"the store {read_only} cannot be ")
-        assert "readonly database" in told or "unable to open" in told
-        assert "\n  do:    " in told
-    finally:
-        fanlab.configure(store=None)
-        module._stores.clear()
-        subprocess.run(["umount", "-l", read_only], check=True)
+    run = sweep(1)
+    fanlab.configure(store=read_only(tmp_path / "store"))
+    bare.run_line_magic("load_ext", "fanlab")
+    assert list(bare.run_line_magic("fanlab", "runs")["run"]) == [run.name]
+    assert bare.run_line_magic("fanlab", "show sweep").name == run.name
+    bare.run_line_magic("unload_ext", "fanlab")
+    assert _store() == f"1 runs in {Client()._store.root}, which can only be read"
+
+
+@root
+def test_a_store_that_can_only_be_read_is_read(tmp_path, read_only):
+    fanlab.configure(store=tmp_path / "store")
+    run = sweep(1)
+    place = read_only(tmp_path / "store")
+    assert (tmp_path / "store" / "runs.sqlite-shm").exists()  # it is open, and may be written elsewhere
+    assert is_read(place, run)
+    fanlab.configure(store=tmp_path / "store")
+    again = sweep(2)
+    fanlab.configure(store=place)
+    assert [found.name for found in Client().list_pipeline_runs()] == [again.name, run.name]
+
+
+@root
+def test_a_store_that_was_closed_and_can_only_be_read_is_read(tmp_path, read_only):
+    fanlab.configure(store=tmp_path / "store")
+    run = sweep(1)
+    module.shared().close()
+    module._stores.clear()
+    assert not (tmp_path / "store" / "runs.sqlite-wal").exists()
+    place = read_only(tmp_path / "store")
+    assert is_read(place, run)
+    fanlab.configure(store=tmp_path / "store")
+    again = sweep(2)
+    fanlab.configure(store=place)
+    assert [found.name for found in Client().list_pipeline_runs()] == [again.name, run.name]
+
+
+@root
+def test_a_store_whose_log_was_copied_without_its_index_and_can_only_be_read_is_read(tmp_path, read_only):
+    fanlab.configure(store=tmp_path / "store")
+    run = sweep(1)
+    shutil.copytree(tmp_path / "store", tmp_path / "copied", ignore=shutil.ignore_patterns("*-shm"))
+    assert (tmp_path / "copied" / "runs.sqlite-wal").stat().st_size
+    assert is_read(read_only(tmp_path / "copied"), run)
+
+
+@root
+def test_a_folder_that_can_only_be_read_and_holds_no_runs_is_told(tmp_path, read_only):
+    (tmp_path / "store").mkdir()
+    place = read_only(tmp_path / "store")
+    fanlab.configure(store=place)
+    assert refused(Client) == (
+        f"the store {place} holds no runs, and can only be read\n"
+        "  do:    set FANLAB_STORE, or fanlab.configure(store=...), to a folder that can be written"
+    )
 
 
 def test_a_run_that_could_not_be_written_leaves_nothing_in_the_one_that_follows(tmp_path, monkeypatch):
