@@ -78,8 +78,12 @@ class Group:
 
 
 def groups(record: Record) -> list[Group]:
-    """The errors of a run in call order of their first branch."""
+    """The errors of a run in call order of their first branch, after what its body has raised itself."""
     found: dict[Kind, Group] = {}
+    if record.failure is not None:
+        body = Told()
+        body.add("the body")
+        found[Kind("", record.failure.type, None)] = Group(record.failure, "", body, {record.failure.line: body})
     for node, branch, failure in record.failures():
         group = found.setdefault(kind(node, failure), Group(failure, node.info.name))
         name = node.name(branch)

@@ -348,3 +348,22 @@ def test_a_record_has_no_paths_of_one_machine(tmp_path, monkeypatch):
     assert "path='b.csv'" in text
     assert "No such file or directory: 'data/a.csv'" in text
     assert str(tmp_path.parent) not in record_text(found)
+
+
+def test_what_a_body_raised_itself_is_told_with_its_line():
+    def body():
+        same(1).load()
+        raise KeyError("no")
+
+    made = here(body)
+    with pytest.raises(KeyError):
+        made()
+
+    line = body.__code__.co_firstlineno + 2
+    assert record_text(made.last_run._record).splitlines() == [
+        "body: failed",
+        "  ✓ same  completed",
+        "  the body: KeyError: 'no'",
+        f'    test_record.py, line {line}, in body: raise KeyError("no")',
+    ]
+    assert "<strong>the body</strong>\nKeyError: &#x27;no&#x27;\n" in record_html(made.last_run._record)
