@@ -21,6 +21,7 @@ from .store.database import shared
 from .store.travel import dumps
 
 _TICK = 1e-6  # seconds: what a datetime cannot tell
+_STATUSES = ("running", "completed", "failed", "cancelled", "interrupted")
 
 
 class Client:
@@ -54,7 +55,11 @@ class Client:
         since: dt.datetime | None = None,
         limit: int | None = 20,
     ) -> list[Run]:
-        """Runs, the latest first; `since` is the earliest start."""
+        """Runs, the latest first; `since` is the earliest start. Raises NotFound for a status that no run can have."""
+        if status is not None and status not in _STATUSES:
+            raise NotFound(
+                f"no run has the status {status!r}", do=near(status, _STATUSES) or f"use {listed(_STATUSES)}"
+            )
         names = self._store.run_names(
             pipeline_name, status, since.timestamp() - _TICK if since is not None else None, limit
         )

@@ -204,3 +204,16 @@ def test_the_context_in_a_body_is_outside_a_step(refusal):
     assert refusal(NotAvailable, "@pipeline\ndef sweep():\n    get_step_context()\nsweep()").startswith(
         "get_step_context() works only inside a running step\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "do"),
+    [
+        ("complete", "did you mean 'completed'?"),
+        ("ok", "use 'running', 'completed', 'failed', 'cancelled', 'interrupted'"),
+    ],
+)
+def test_a_status_that_no_run_can_have_is_refused(status, do):
+    with pytest.raises(NotFound) as caught:
+        Client().list_pipeline_runs(status=status)
+    assert str(caught.value) == f"no run has the status {status!r}\n  do:    {do}"
