@@ -9,6 +9,7 @@ const NS = "http://www.w3.org/2000/svg";
 const HINT_AFTER = 1500, TELL_EVERY = 10000, ASK_EVERY = 1000; // milliseconds
 const COLOURS = ["#4a8fd4", "#38a58a", "#a985d6", "#d6a03a", "#5fb3c8", "#79a94c", "#8b8fb5", "#c08a62"]; // of nodes; none is a state's
 const MOST_BARS = 1500; // with a name each
+const QUIET = 150; // milliseconds without a snapshot, after which the clocks go on by themselves: each paint costs the workers time
 const CELL = 18, WHOLE_GRID = 2000; // pixels a cell; more branches than this are drawn only where they can be seen
 let serial = 0;
 
@@ -103,7 +104,7 @@ class View {
     this.setPhase();
     this.update();
     this.observer = new ResizeObserver(() => this.sized());
-    this.timer = setInterval(() => this.tick(), 100);
+    this.timer = setInterval(() => { if (!(performance.now() - this.heard < QUIET)) this.tick(); }, 100);
     this.asker = setInterval(() => this.ask(), ASK_EVERY);
     this.ask();
   }
