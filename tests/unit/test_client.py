@@ -201,8 +201,9 @@ def test_the_context_outside_a_step_says_where_it_works():
 
 
 def test_the_context_in_a_body_is_outside_a_step(refusal):
-    assert refusal(NotAvailable, "@pipeline\ndef sweep():\n    get_step_context()\nsweep()").startswith(
+    assert refusal(NotAvailable, "@pipeline\ndef sweep():\n    get_step_context()\nsweep()") == (
         "get_step_context() works only inside a running step\n"
+        "  do:    call it in the body of a @step function that a pipeline runs"
     )
 
 

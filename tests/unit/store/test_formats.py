@@ -81,7 +81,9 @@ def test_a_large_file_is_checked_like_any_artifact(artifacts, written):
     path.write_bytes(path.read_bytes()[:-1] + b"b")
     with pytest.raises(StoreError) as caught:
         artifacts.get(stored)
-    assert "is missing or damaged" in str(caught.value)
+    assert str(caught.value) == (
+        f"the stored {stored.type} {stored.hash[:8]} is missing or damaged\n  do:    run its step again to make it anew"
+    )
 
 
 def test_the_bytes_of_its_file_are_its_content(artifacts, written):
