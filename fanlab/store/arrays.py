@@ -76,7 +76,7 @@ def _series(value: Any, token: Token) -> bytes:
 
 
 def _index(value: Any, token: Token) -> bytes:
-    return token(list(value.names)) + token(value.array)
+    return token([*value.names, getattr(value, "freqstr", None)]) + token(value.array)  # a step of dates is its own
 
 
 def _range_index(value: Any, token: Token) -> bytes:

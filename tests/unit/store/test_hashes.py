@@ -185,6 +185,13 @@ def test_it_does_not_matter_how_pandas_has_the_columns_lie():
     assert hash_value(made) == hash_value(grown) == hash_value(rows)
 
 
+def test_the_step_of_an_index_of_dates_counts():
+    months, days = (pd.date_range("2020", "2021", freq=freq)[:1] for freq in ("MS", "D"))
+    assert len({hash_value(index) for index in (months, days, days._with_freq(None))}) == 3
+    assert hash_value(pd.DataFrame({"x": [1]}, days)) != hash_value(pd.DataFrame({"x": [1]}, months))
+    assert hash_value(days) == hash_value(pd.date_range("2020", periods=1, freq="D"))
+
+
 def test_what_lies_under_a_missing_number_does_not_count():
     first, second = pd.array([1, 2], dtype="Int64"), pd.array([1, 7], dtype="Int64")
     first[1] = second[1] = pd.NA
