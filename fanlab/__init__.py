@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 if TYPE_CHECKING:
     from .client import Client, get_step_context
@@ -96,6 +96,7 @@ def configure(
     n_jobs: int | None = ...,  # type: ignore[assignment]
     backend: str | None = ...,  # type: ignore[assignment]
     store_limit: int | str | None = ...,  # type: ignore[assignment]
+    **unknown: Never,
 ) -> None:
     """Set what runs of this process use from now on; what is left out stays, None is the default again.
 
@@ -105,7 +106,9 @@ def configure(
     Raises StepCallError for what cannot be.
     """
     from .configuring import configure
+    from .errors import check_options
 
+    check_options("fanlab.configure", unknown, ("store", "n_jobs", "backend", "store_limit"))
     configure(store, n_jobs, backend, store_limit)
 
 

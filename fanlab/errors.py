@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from .place import Place, is_own
+from .place import Place, here, is_own
 
 
 class FanlabError(Exception):
@@ -121,6 +121,20 @@ def near(name: str, names: Iterable[object], *, quote: str = "'") -> str:
     """
     found = difflib.get_close_matches(name, dict.fromkeys(str(n) for n in names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(f'{quote}{n}{quote}' for n in found)}?" if found else ""
+
+
+def check_options(of: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise StepCallError for the first option that there is not, at the user's line, with the nearest that there is.
+
+    >>> check_options("@step", ["retries"], ["retries", "timeout"])
+    """
+    for option in given:
+        if option not in known:
+            raise StepCallError(
+                f"{of} has no option '{option}'",
+                str(here()),
+                near(option, known) or f"the options are {', '.join(known)}",
+            )
 
 
 def listed(names: Iterable[object], most: int = 5) -> str:

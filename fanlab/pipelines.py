@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, overload
 
 from .calling import Call, Order
 from .core.spec import RECORDER
 from .core.stand_in import standing_in
 from .core.typed import P
-from .errors import StepCallError, near
+from .errors import StepCallError, check_options
 from .execute.backends import choose, workers
 from .execute.base import Deliver, Executor
 from .failing import raise_failure
@@ -75,12 +75,7 @@ class Pipeline(Generic[P]):
         `fresh=True` runs every step even where the store has its value; a step's or node's name, or a list of
         them, only those.
         """
-        for option in options:
-            if option not in self._options:
-                raise StepCallError(
-                    f"with_options of pipeline '{self.name}' has no option '{option}'",
-                    do=near(option, self._options) or f"the options are name, {', '.join(self._options)}",
-                )
+        check_options(f"with_options of pipeline '{self.name}'", options, ["name", *self._options])
         made = Pipeline(self._body, name or self.name, **{**self._options, **options})
         made._lasts = self._lasts
         return made
@@ -222,6 +217,9 @@ class Recipe:
         return self.pipeline._run(self.args, self.kwargs, earlier)
 
 
+_OPTIONS = ("name", "enable_cache", "on_failure", "n_jobs", "backend")
+
+
 def _made(body: Callable[..., Any], name: str, options: dict[str, Any]) -> Pipeline:
     """A pipeline that has travelled to another process."""
     return Pipeline(body, name, **options)
@@ -249,14 +247,16 @@ def pipeline(
     on_failure: str = "continue",
     n_jobs: int | None = None,
     backend: str | None = None,
+    **unknown: Never,
 ) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
     """Mark a function as a pipeline's body, bare or with options. Calling it runs it.
 
     With `on_failure="stop"` nothing new starts after a failure. `n_jobs` is how many workers (as in joblib:
     -1 for all cores), `backend` one of loky, threading, sequential,
     dask and ray, or a cluster's address; both default to an active
-    `joblib.parallel_config`, else to all cores and loky.
+    `joblib.parallel_config`, else to all cores and loky. Raises StepCallError for an option that there is not.
     """
+    check_options("@pipeline", unknown, _OPTIONS)
 
     def make(found: Callable[..., Any]) -> Pipeline:
         return Pipeline(found, name or found.__name__, enable_cache, on_failure, n_jobs, backend)

@@ -6,11 +6,12 @@ import datetime as dt
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any, overload
+from dataclasses import fields
+from typing import Any, Never, overload
 
 from .core.spec import RESERVED, Options, Step
 from .core.typed import P, R
-from .errors import StepDefinitionError, listed
+from .errors import StepDefinitionError, check_options, listed
 from .place import Place
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...]
@@ -48,6 +49,7 @@ def step(
     expires_after: float | dt.timedelta | None = None,
     max_parallel: int | None = None,
     version: str | None = None,
+    **unknown: Never,
 ) -> Step | Callable[[Callable[..., Any]], Step]:
     """Mark a function as a step, bare (`@step`) or with options (`@step(retries=2)`).
 
@@ -56,7 +58,8 @@ def step(
     than `timeout` seconds is ended. `max_parallel` bounds how many branches run at once.
     What it returned is used again where code and arguments are the same, for `expires_after` seconds (or a
     timedelta); `enable_cache=False` runs it each time, and wins over its pipeline's. `version` is part of its code.
-    Outside a pipeline it stays a plain function. Raises StepDefinitionError for one that cannot be a step.
+    Outside a pipeline it stays a plain function. Raises StepDefinitionError for one that cannot be a step,
+    and StepCallError for an option that there is not.
 
     >>> @step
     ... def double(x):
@@ -64,6 +67,7 @@ def step(
     >>> double(4)
     8
     """
+    check_options("@step", unknown, ["name", *(option.name for option in fields(Options))])
     options = Options(
         retries, retry_delay, retry_backoff, retry_on, timeout, enable_cache, max_parallel, version, expires_after
     )

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Protocol, overload
 
-from ..errors import StepCallError, near
+from ..errors import StepCallError, check_options
 from ..place import Place, here
 from .expand import Shape, record_columns
 from .options import Options as Options
@@ -156,13 +156,7 @@ class Step(Generic[P, R]):
 
     def with_options(self, *, name: str | None = None, **options: Any) -> Step[P, R]:
         """A copy with other options: the arguments of `@step`."""
-        known = [f.name for f in fields(Options)]
-        for option in options:
-            if option not in known:
-                raise StepCallError(
-                    f"with_options of step '{self.name}' has no option '{option}'",
-                    do=near(option, known) or f"the options are name, {', '.join(known)}",
-                )
+        check_options(f"with_options of step '{self.name}'", options, ["name", *(f.name for f in fields(Options))])
         return Step(self.function, name or self.name, self.outputs, replace(self.options, **options))
 
     def _refused(self, error: TypeError) -> StepCallError:

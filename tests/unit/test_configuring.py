@@ -34,6 +34,12 @@ def test_none_is_the_default_again(tmp_path):
     assert settings() == Settings()
 
 
+def test_an_unknown_option_names_the_nearest(refusal):
+    assert refusal(StepCallError, "import fanlab\nfanlab.configure(stores='x')") == (
+        "fanlab.configure has no option 'stores'\n  where: sweep.py, line 2\n  do:    did you mean 'store'?"
+    )
+
+
 def test_a_relative_store_stays_where_it_was_named(tmp_path, monkeypatch):
     fanlab.configure(store="here")
     monkeypatch.chdir("/")

@@ -344,7 +344,20 @@ def test_an_unknown_option_of_a_pipeline_names_the_nearest(refusal):
             pass
         sweep.with_options(jobs=2)
         """,
-    ) == ("with_options of pipeline 'sweep' has no option 'jobs'\n  do:    did you mean 'n_jobs'?")
+    ) == (
+        "with_options of pipeline 'sweep' has no option 'jobs'\n  where: sweep.py, line 4\n  do:    did you mean 'n_jobs'?"
+    )
+
+
+def test_a_decorator_with_an_unknown_option_names_the_nearest(refusal):
+    assert refusal(
+        StepCallError,
+        """
+        @pipeline(n_job=2)
+        def sweep():
+            pass
+        """,
+    ) == ("@pipeline has no option 'n_job'\n  where: sweep.py, line 1\n  do:    did you mean 'n_jobs'?")
 
 
 def test_an_unknown_option_that_is_near_none_lists_all_of_a_pipeline(refusal):
@@ -358,6 +371,7 @@ def test_an_unknown_option_that_is_near_none_lists_all_of_a_pipeline(refusal):
         """,
     ) == (
         "with_options of pipeline 'sweep' has no option 'xyz'\n"
+        "  where: sweep.py, line 4\n"
         "  do:    the options are name, enable_cache, on_failure, n_jobs, backend, fresh"
     )
 

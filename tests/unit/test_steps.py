@@ -172,7 +172,20 @@ def test_an_unknown_option_of_a_step_names_the_nearest(refusal):
             return x
         fit.with_options(enable_cach=False)
         """,
-    ) == ("with_options of step 'fit' has no option 'enable_cach'\n  do:    did you mean 'enable_cache'?")
+    ) == (
+        "with_options of step 'fit' has no option 'enable_cach'\n  where: sweep.py, line 4\n  do:    did you mean 'enable_cache'?"
+    )
+
+
+def test_a_decorator_with_an_unknown_option_names_the_nearest(refusal):
+    assert refusal(
+        StepCallError,
+        """
+        @step(time_out=3)
+        def fit(x):
+            return x
+        """,
+    ) == ("@step has no option 'time_out'\n  where: sweep.py, line 1\n  do:    did you mean 'timeout'?")
 
 
 @pytest.mark.parametrize("method", ["map", "product", "map_records"])
