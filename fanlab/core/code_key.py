@@ -196,7 +196,8 @@ class _Walk(Tokens):
         bases = [base for base in thing.__bases__ if base is not object]
         shown = f"({', '.join(base.__qualname__ for base in bases)})" if bases else ""
         text = f"class {label}{shown}: {', '.join(found)}"
-        digest = hashlib.blake2b(f"{shown} {list(found)} {annotated(thing)}".encode(), digest_size=16).hexdigest()
+        told = f"{thing.__qualname__}{shown} {list(found)} {annotated(thing)}"  # its values bear its name
+        digest = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
         self.part("class", label, digest, text)
         self.take(digest)
         for base in (*bases, *([type(thing)] if type(thing) is not type else ())):

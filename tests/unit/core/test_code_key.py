@@ -238,6 +238,13 @@ def test_a_method_that_autoreload_compiles_by_itself_counts_as_it_is_written(mod
     assert (now.digest, now.reach.edited) == (written.digest, ())
 
 
+def test_the_name_of_a_class_counts_whatever_it_is_used_as():
+    named = [f"class {name}:\n    pass\nKind = {name}\ndef f():\n    return Kind()" for name in ("A", "B", "A")]
+    first, second, third = map(digest, named)
+    assert first != second
+    assert first == third
+
+
 # modules
 
 
