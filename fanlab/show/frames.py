@@ -29,8 +29,14 @@ class Frame:
         )
 
 
-def group_of(name: str) -> str:
-    """The inlined pipeline that a node of this name belongs to, "" for the pipeline's own nodes."""
+def group_of(name: str, step: str = "") -> str:
+    """The inlined pipeline that a node of this name belongs to, "" for the pipeline's own nodes.
+
+    A step's own name may have dots, which are no pipelines.
+    """
+    own = name.rfind(step) if "." in step else -1
+    if own == 0 or (own > 0 and name[own - 1] == "."):
+        return name[: max(own - 1, 0)]
     return name.rpartition(".")[0]
 
 

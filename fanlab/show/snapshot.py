@@ -66,7 +66,7 @@ class Snapshots:
             "nodes": [
                 {
                     "name": harmless(node.info.name, _NAME_LENGTH),
-                    "label": harmless(_label(node.info.name, inside), _NAME_LENGTH),
+                    "label": harmless(_label(node.info.name, groups[number], inside), _NAME_LENGTH),
                     "step": harmless(node.info.step, _NAME_LENGTH),
                     "mapped": node.mapped,
                     "needs": list(needs[number]),
@@ -141,12 +141,12 @@ class Snapshots:
 
 
 def _groups(nodes: list[NodeRecord]) -> Groups:
-    return tuple(group_of(node.info.name) for node in nodes)
+    return tuple(group_of(node.info.name, node.info.step) for node in nodes)
 
 
-def _label(name: str, inside: set[str]) -> str:
+def _label(name: str, group: str, inside: set[str]) -> str:
     """What stands on a node: its own name where a frame tells the pipeline's."""
-    return name.rpartition(".")[2] if group_of(name) in inside else name
+    return name[len(group) + 1 :] if group in inside else name
 
 
 class _Told:

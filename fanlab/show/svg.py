@@ -55,7 +55,7 @@ def graph_svg(record: Record) -> str:
     combined = list(record.combined.values())
     sources = [node.info.needs for node in nodes] + [cell.nodes for cell in combined]
     needs = tuple(tuple(numbers[name] for name in names if name in numbers) for names in sources)
-    groups = tuple(group_of(node.info.name) for node in nodes) + ("",) * len(combined)
+    groups = tuple(group_of(node.info.name, node.info.step) for node in nodes) + ("",) * len(combined)
     try:
         picture = laid_out(needs, groups)
     except Exception:  # noqa: BLE001 (a renderer raises what it likes)
@@ -107,7 +107,8 @@ _ARROW = el(
 
 def _card(node: NodeRecord, number: int, at: Point, inside: set[str]) -> str:
     """One node: mark and name, the state in words, and of a fan-out the count and the bar."""
-    group, _, own = node.info.name.rpartition(".")
+    group = group_of(node.info.name, node.info.step)
+    own = node.info.name[len(group) + 1 :]
     look = LOOKS[node.overall()]
     box = _box(look, dashed=look.dashed)
     count = f"×{node.shape.size:,}" if node.mapped and node.shape is not None else ""

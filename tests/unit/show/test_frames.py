@@ -80,3 +80,8 @@ def test_a_graph_of_other_groups_is_laid_out_anew(monkeypatch):
 
 def test_the_group_is_what_stands_before_the_last_dot():
     assert [group_of(name) for name in ("fit", "one.fit", "one.deep.fit")] == ["", "one", "one.deep"]
+
+
+def test_dots_in_a_steps_own_name_are_no_pipelines():
+    found = [group_of(name, "sk.fit") for name in ("sk.fit", "sk.fit_2", "one.sk.fit", "one.deep.sk.fit_2", "one.mine")]
+    assert found == ["", "", "one", "one.deep", "one"]
