@@ -39,12 +39,17 @@ def raise_failure(run: Run, wanted: str = "") -> NoReturn:
     error = PipelineError(
         f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: "
         f"{ours.what if ours is not None else failure.message}{others(failures)}",
-        where=(ours.where if ours is not None else None) or where(failure),
+        where=(ours.where if ours is not None else None) or where(failure) or _called(run, node.info.name),
         do=(ours.do if ours is not None else None)
         or "mend the step and run again; error.run.results has everything that finished",
     )
     error.run = run
     raise error from found
+
+
+def _called(run: Run, node: str) -> str | None:
+    """The line that calls a step, where its body ran in this process: of failures that no line of it has raised."""
+    return str(run._graph.nodes[node].place) if run._graph is not None else None
 
 
 def raise_body_failure(run: Run, failure: Failure) -> NoReturn:

@@ -150,6 +150,7 @@ def test_items_of_several_outputs_that_differ_in_length_fail_in_their_place(pipe
     assert str(error) == (
         "add[1] failed: FanOutError: the mapped arguments of 'add' over the items of 'pairs[1]' differ in length: "
         "a has 1, b has 2\n"
+        f"  where: test_spreading.py, line {sweep.__wrapped__.__code__.co_firstlineno + 3}\n"
         "  do:    give them equal lengths, mark a shared one with unmapped(...), or combine them with .product(...)"
     )
     assert error.run["add[0,0]"].load() == 2
@@ -197,6 +198,7 @@ def test_a_value_that_is_no_list_fails_in_the_place_of_its_items(pipe, failed):
 
     assert str(error) == (
         "add[0] (b=1) failed: FanOutError: 'add' maps over the output of 'maybe[0]', which is a int\n"
+        f"  where: test_spreading.py, line {sweep.__wrapped__.__code__.co_firstlineno + 2}\n"
         "  do:    let 'maybe' return a list, range, dict, tuple or 1-D array"
     )
     assert error.run["add[1,0]"].load() == 2
@@ -362,6 +364,7 @@ def test_what_a_reduce_of_nothing_says(pipe, failed):
 
     assert str(failed(sweep)) == (
         "add failed: FanOutError: 'add' has nothing to reduce: there are no items\n"
+        f"  where: test_spreading.py, line {sweep.__wrapped__.__code__.co_firstlineno + 2}\n"
         "  do:    give it at least one, or put a first value in front of the items"
     )
 

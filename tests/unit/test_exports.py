@@ -353,10 +353,14 @@ def test_missing_as_an_argument_of_the_next_run_raises(missing):
 
 
 def test_a_missing_item_that_is_mapped_over_fails_its_branch_only(partly):
+    def body():
+        return inv.map(partly)
+
     with pytest.raises(PipelineError) as caught:
-        run_with(lambda: inv.map(partly))
+        run_with(body)
     assert [found.status for found in caught.value.run["inv"]] == ["completed", "failed", "completed"]
     assert str(caught.value) == (
         "inv[1] failed: CannotSend: <missing: inv[1] failed (ZeroDivisionError: division by zero)> cannot be sent\n"
+        f"  where: test_exports.py, line {body.__code__.co_firstlineno + 1}\n"
         "  do:    pass plain data, or make the object inside the step"
     )

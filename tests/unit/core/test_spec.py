@@ -528,7 +528,9 @@ def test_an_unknown_option_is_answered_with_the_nearest():
         FIT.with_options(enable_cach=False)
 
     assert str(raised.value) == (
-        "with_options of step 'fit' has no option 'enable_cach'\n  do:    did you mean 'enable_cache'?"
+        "with_options of step 'fit' has no option 'enable_cach'\n"
+        f"  where: test_spec.py, line {raised.traceback[0].lineno + 1}\n"
+        "  do:    did you mean 'enable_cache'?"
     )
 
 
