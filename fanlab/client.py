@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import pickle
 import time
 from typing import Any
 
@@ -15,10 +14,10 @@ from .core.spans import span
 from .errors import CannotSend, NotAvailable, NotFound, listed, near
 from .runs import Run
 from .step_runs import StepRun
+from .store import logged
 from .store.clearing import Cleared, clear
 from .store.codecs import type_name
 from .store.database import shared
-from .store.travel import dumps
 
 _TICK = 1e-6  # seconds: what a datetime cannot tell
 _STATUSES = ("running", "completed", "failed", "cancelled", "interrupted")
@@ -190,7 +189,7 @@ class StepContext:
                     do='name each value, as in log_metadata({"rmse": 0.5})',
                 )
             try:
-                kept[str.__str__(name)] = pickle.loads(dumps(value))
+                kept[str.__str__(name)] = logged.keep(value)
             except Exception as error:
                 kind = type(value).__name__
                 raise CannotSend(

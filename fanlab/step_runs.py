@@ -15,6 +15,7 @@ from .execute.here import call_here
 from .show.table import arguments_of
 from .store.codecs import fields_of, unpack
 from .store.database import Store, shared
+from .store.logged import opened
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -175,8 +176,8 @@ class StepRun:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What it logged with log_metadata."""
-        return MappingProxyType(dict(self._node.metadata.get(self._number, {})))
+        """What it logged with log_metadata, as it was then; a text in place of what this process cannot open."""
+        return MappingProxyType(opened(self._node.metadata.get(self._number, {})))
 
     def _column(self, name: str) -> Any:
         return getattr(self._node, name)[self._number] if self._node.shape is not None else 0

@@ -12,6 +12,7 @@ from ..core.expand import LONGEST_TEXT, GrowingItems, Items
 from ..core.record import NodeRecord, Record
 from ..core.seal import Piece, Stored, is_scalar
 from ..store.codecs import fields_of, glimpse, load, short_form, sole_inline, type_name, unpack
+from ..store.logged import opened
 from .columns import ABSENT, branch_column, column, spelled, text_column
 
 if TYPE_CHECKING:  # pandas is loaded when a table is made, not when fanlab is imported
@@ -49,7 +50,12 @@ def results(record: Record, artifact: MakeArtifact, only: Collection[str] | None
         ("out", [_outputs(node, branches, artifact) for node, branches in found]),
         (
             "meta",
-            [_spread((node.metadata.get(b, _NOTHING) for b in branches), len(branches)) for node, branches in found],
+            [
+                _spread((opened(node.metadata.get(b, _NOTHING)) for b in branches), len(branches))
+                if node.metadata
+                else {}
+                for node, branches in found
+            ],
         ),
     ):
         keys = dict.fromkeys(key for part in parts for key in part)

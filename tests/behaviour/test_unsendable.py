@@ -1,5 +1,6 @@
 """Something of the user's that cannot travel, wherever it stands: it fails its own branch, and nothing else is lost."""
 
+import os
 import sys
 import threading
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 import fanlab
-from fanlab import get_step_context, pipeline, step
+from fanlab import get_step_context, pipeline, step, unmapped
 from fanlab.client import Client
 from fanlab.place import file_label
 
@@ -245,6 +246,42 @@ def test_metadata_are_kept_as_they_were_when_they_were_logged(pipe):
     run = logs()
     assert run.results.loc["later", "values"] == [1]
     assert Client().get_pipeline_run(run.name).results.loc["later", "values"] == [1]
+
+
+def open_elsewhere(process):
+    """Open a value in any process but one, as where the kernel lacks what its workers have."""
+    if os.getpid() == process:
+        raise ImportError("No module named 'torch'")
+    return "opened"
+
+
+class Elsewhere:
+    """Opens in the workers only."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def __reduce__(self):
+        return open_elsewhere, (self.process,)
+
+
+@step
+def logs_elsewhere(x, process):
+    get_step_context().log_metadata({"here": [x], "there": Elsewhere(process)})
+    return x
+
+
+def test_metadata_that_the_kernel_cannot_open_end_no_run(able):
+    @able(n_jobs=2)
+    def logs():
+        return logs_elsewhere.map(range(3), process=unmapped(os.getpid()))
+
+    told = "<tests.Elsewhere that cannot be opened here: No module named 'torch'>"
+    run = logs()
+    assert run.load() == [0, 1, 2]
+    assert dict(run["logs_elsewhere"][1].metadata) == {"here": [1], "there": told}
+    assert list(run.results["there"]) == [told] * 3
+    assert list(Client().get_pipeline_run(run.name).results["here"]) == [[0], [1], [2]]
 
 
 def test_a_name_of_metadata_is_kept_as_a_plain_text(pipe):
