@@ -147,8 +147,11 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
             assert self._register is not None
             self._register(str(module_of(thing)))
         made = super().reducer_override(thing)
-        if isinstance(thing, type) and isinstance(made, tuple) and len(made) == 6:
-            return _reduce_class(thing, made)
+        if isinstance(made, tuple) and len(made) == 6:
+            if isinstance(thing, type):
+                return _reduce_class(thing, made)
+            if isinstance(thing, FunctionType):
+                _add_names_of_class_bodies(thing, made[2][1]["__globals__"])
         return made
 
     def _takes(self, module: str | None) -> bool:
@@ -165,6 +168,13 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
             if name != "__builtins__" and (used is None or name in used or name in _OF_MODULES)
         }
         return _module, (module.__name__,), state, None, None, _fill_module
+
+
+def _add_names_of_class_bodies(function: FunctionType, taken: dict[str, Any]) -> None:
+    """Give a function the globals that classes in it read while they are made, which cloudpickle does not look for."""
+    for name, *_ in known(function.__code__)[0].reads:
+        if name in function.__globals__:
+            taken.setdefault(name, function.__globals__[name])
 
 
 _MARK = re.compile("[0-9a-f]{32}")

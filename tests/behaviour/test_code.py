@@ -15,6 +15,7 @@ from fanlab.store import formats, hashes
 from fanlab.store.hashes import hash_value
 
 helpers = None  # the module of a test's project
+FACTOR = 3
 
 HELPERS = """\
 SCALE = 2
@@ -35,6 +36,10 @@ def clean(x):
 def refuse(x):
     raise Refused(x)
 """
+
+
+class Base:
+    offset = 100
 
 
 @pytest.fixture
@@ -83,6 +88,18 @@ def test_a_global_of_a_module_that_was_changed_here_counts_there(pipe, project):
     helpers.SCALE = 5
     assert values(pipe, through_module, 1, 2) == [5, 10]
     assert values(pipe, by_name, 1, 2) == [10, 15]
+
+
+def test_a_global_that_a_class_inside_the_step_reads_goes_with_it(pipe, monkeypatch):
+    def makes_a_class(x):
+        class Found(Base):
+            scale = FACTOR
+
+        return Found.scale * x + Found.offset
+
+    assert values(pipe, makes_a_class, 1, 2) == [103, 106]
+    monkeypatch.setitem(globals(), "FACTOR", 5)
+    assert values(pipe, makes_a_class, 1, 2) == [105, 110]
 
 
 def test_it_counts_for_an_import_inside_the_step(pipe, project):
