@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import datetime as dt
 import threading
 import uuid
 from collections.abc import Callable, Collection
@@ -139,10 +138,8 @@ class Call:
         fresh = order.fresh_of(traced, whole=whole)
         store, record = shared(), Record()
         run = self.run = Run(record, store)
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y_%m_%d-%H_%M_%S_%f")
-        job = Job(
-            uuid.uuid4().hex, f"{order.name}-{stamp}", order.name, order.parameters, traced, order.stop_on_failure
-        )
+        name = store.run_name(order.name)
+        job = Job(uuid.uuid4().hex, name, order.name, order.parameters, traced, order.stop_on_failure)
         watchers: list[Watcher] = []
         if self._watched:
             controls = Controls(run.cancel, run._run_again, lambda: runner.workers)

@@ -21,7 +21,8 @@ from fanlab.show.terminal import Nowhere
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: programs would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-hypothesis.settings.register_profile("fanlab", deadline=None)  # how long an example takes says nothing of what it is
+# As Hypothesis has it (in CI the same examples each time), but how long one takes says nothing of what it is.
+hypothesis.settings.register_profile("fanlab", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("fanlab")
 
 MOST_DESCRIPTORS = 200  # new ones, before what nobody uses any more is looked for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import time
 import uuid
@@ -67,7 +66,7 @@ class _Cell:
 
     def __init__(self, name: str, run: Run, step: str | None) -> None:
         self._name, self._store, self._id = name, run._store, uuid.uuid4().hex
-        self.run = f"{name}-{dt.datetime.now(dt.UTC).strftime('%Y_%m_%d-%H_%M_%S_%f')}"
+        self.run = self._store.run_name(name)
         parameters = {"results": run.name} if step is None else {"results": run.name, "step": step}
         node = NodeInfo(name, name, "call", ("output",), (), ())
         now = time.time()

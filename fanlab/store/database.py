@@ -6,6 +6,7 @@ Over 300 lines: all that is said to SQLite, so that one place knows its tables, 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import fcntl
 import os
 import pickle
@@ -92,6 +93,16 @@ class Store:
                 yield self._database
         except sqlite3.Error as error:
             raise self._unwritable(error) from error
+
+    def run_name(self, pipeline: str) -> str:
+        """A name for a run that begins now: the pipeline's, and the time (UTC) to the microsecond.
+
+        The time is taken while no other process can take one, so that of two runs that begin together each has a
+        name of its own. Raises StoreError.
+        """
+        with self.changing():
+            now = dt.datetime.now(dt.UTC)
+        return f"{pipeline}-{now.strftime('%Y_%m_%d-%H_%M_%S_%f')}"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

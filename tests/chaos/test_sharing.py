@@ -72,7 +72,7 @@ def begin(programs, generation):
 def names(programs):
     """The names of the runs that the programs have ended."""
     found = [program.stdout.readline().strip() for program in programs]
-    assert all(found), [program.communicate(timeout=60)[1] for program in programs]
+    assert all(found), "\n".join(program.communicate(timeout=60)[1] for program in programs)
     return found
 
 

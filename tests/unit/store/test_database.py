@@ -251,6 +251,35 @@ def test_processes_may_write_runs_at_once(tmp_path):
     assert all([value[0] for value in run.load()] == [run.parameters["x"]] * 2 + [0] for run in runs)
 
 
+NAMING = """
+import sys
+import time
+from fanlab.store.database import Store
+
+store = Store("store")
+print("ready", flush=True)
+sys.stdin.readline()
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    print(store.run_name("sweep"))
+"""
+
+
+def test_runs_that_begin_together_have_names_of_their_own():
+    Path("program.py").write_text(NAMING)
+    processes = [
+        subprocess.Popen([sys.executable, "program.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    found = [name for process in processes for name in process.communicate(timeout=60)[0].split()]
+    assert len(found) > 10
+    assert len(set(found)) == len(found)
+
+
 DYING = """
 import os
 import pathlib
