@@ -223,6 +223,8 @@ class Record:
         node, branch = self.calls(event.node), event.branch
         match event:
             case Started(_, _, attempt, worker, time):
+                if node.statuses[branch] >= Status.COMPLETED and attempt <= node.attempts[branch]:
+                    return  # it came late: on a cluster what a branch returns may take another way, and be faster
                 node.statuses[branch], node.attempts[branch] = Status.RUNNING, attempt
                 node.workers[branch], node.begun[branch] = worker, time
                 self._sum_up(event.node, attempt)

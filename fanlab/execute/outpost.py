@@ -145,6 +145,9 @@ class Outpost(Line):
             found.hashes += [] if isinstance(message, (BatchDone, BatchLost, BatchReleased)) else cargo.made(message)
             held = bool(found.hashes)
         if held and found is not None:
+            if not found.held:  # what comes now takes another way, and should not overtake what was told before
+                with contextlib.suppress(OSError):
+                    self.flush()
             found.held.append(message)
         else:
             with contextlib.suppress(OSError):  # the listening thread deals with it

@@ -150,6 +150,22 @@ def test_a_started_branch_is_running_with_its_worker_and_attempt():
     assert (fit.attempts[2], fit.workers[2], fit.begun[2]) == (2, 78, 22.0)
 
 
+def test_a_start_that_is_told_after_the_end_changes_nothing():
+    record = told(*EVENTS[:9])
+    record.apply(Started("fit", 3, 2, 79, 30.0))
+    fit = record.nodes["fit"]
+
+    assert list(fit.statuses) == [Status.QUEUED, Status.QUEUED, BAD, GOOD]
+    assert (fit.workers[3], fit.begun[3]) == (77, 20.0)
+
+
+def test_a_branch_that_ended_may_start_again_with_the_next_attempt():
+    record = told(*EVENTS[:9])
+    record.apply(Started("fit", 2, 3, 79, 30.0))
+
+    assert record.nodes["fit"].branch_status(2) is Status.RUNNING
+
+
 def test_lines_are_kept_in_order_by_branch():
     fit = told(
         begin(info("fit", "map")),
