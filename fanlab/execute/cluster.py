@@ -243,6 +243,9 @@ class Cluster:
             return
         for digest, data in returned.artifacts.items():
             cargo.write(self._store, digest, data)
+        given = self._given.get(number)
+        if given is not None and given.member is not None:
+            given.member.wait_heard(returned.told, _DRAIN_SECONDS)
         if self._pop(number):
             for message in returned.messages:
                 self._deliver(message)

@@ -29,6 +29,18 @@ class Member:
         self._connection, self._lock = connection, threading.Lock()
         self.name, self.sees_store = hello.worker, hello.sees_store
         self.fault = difference(hello.versions)
+        self._heard, self._news = 0.0, threading.Condition()  # how many messages it has told
+
+    def note(self, count: float) -> None:
+        """So many more messages of it have been heard; infinity where there will be no more."""
+        with self._news:
+            self._heard += count
+            self._news.notify_all()
+
+    def wait_heard(self, count: int, seconds: float) -> None:
+        """Wait until so many messages of it have been heard: what it returns through the engine may be faster."""
+        with self._news:
+            self._news.wait_for(lambda: self._heard >= count, seconds)
 
     def send(self, message: Granted | Ask) -> None:
         """Tell it something; one that has gone is heard of elsewhere."""
@@ -104,10 +116,12 @@ class Exchange:
             while True:
                 for message in pickle.loads(connection.recv_bytes()):
                     self._take(member, message)
+                    member.note(1)
         except (AuthenticationError, EOFError, OSError):
             connection.close()
             if member is not None:
                 self._members.remove(member)
+                member.note(float("inf"))
                 if self._party is not None:
                     self._party.left(member)
 

@@ -105,7 +105,10 @@ class Outpost(Line):
             found.ended.result()
         finally:
             self._batches.pop(order.number, None)
-        return Returned(tuple(found.held), {digest: cargo.read(self.store, digest) for digest in found.hashes})
+        with contextlib.suppress(OSError):  # the listening thread deals with it
+            self.flush()
+        files = {digest: cargo.read(self.store, digest) for digest in found.hashes}
+        return Returned(tuple(found.held), files, self.told)
 
     def _claim(self, order: Order) -> dict[bytes, bytes] | None:
         """Ask the kernel whether the batch is still wanted; the bytes that it refers to, or None."""
@@ -145,9 +148,6 @@ class Outpost(Line):
             found.hashes += [] if isinstance(message, (BatchDone, BatchLost, BatchReleased)) else cargo.made(message)
             held = bool(found.hashes)
         if held and found is not None:
-            if not found.held:  # what comes now takes another way, and should not overtake what was told before
-                with contextlib.suppress(OSError):
-                    self.flush()
             found.held.append(message)
         else:
             with contextlib.suppress(OSError):  # the listening thread deals with it

@@ -25,6 +25,7 @@ class Line:
         self._lock = threading.Lock()
         self._filled = threading.Event()
         self._ended = False
+        self.told = 0  # how many messages have been sent
         connection.send_bytes(pickle.dumps(hello, 5))
         threading.Thread(target=self._send_often, name="fanlab-sender", daemon=True).start()
         threading.Thread(target=self._listen, name="fanlab-listener", daemon=True).start()
@@ -50,6 +51,7 @@ class Line:
             if not held:
                 return
             self._connection.send_bytes(dumps(held))
+            self.told += len(held)
 
     def close(self) -> None:
         """Send no more; both threads end."""

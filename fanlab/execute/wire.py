@@ -70,4 +70,5 @@ class Returned(NamedTuple):
 
     messages: tuple[Any, ...] = ()  # events and answers that refer to the artifacts
     artifacts: dict[str, bytes] = {}  # by hash, as files  # noqa: RUF012
+    told: int = 0  # how many messages its worker had told the kernel by then
     lacked: bool = False  # whether it could not begin, since artifacts it needs had not been sent with it

@@ -8,10 +8,12 @@ import pytest
 
 import fanlab
 from fanlab.core.batch import Batch, BatchDone, BatchLost, BatchReleased, Column
+from fanlab.core.events import Logged
 from fanlab.execute.cluster import Cluster
 from fanlab.execute.versions import machine, versions
 from fanlab.execute.wire import Ask, Claim, Granted, Hello, Ran, Returned
 
+LINE = Logged("node", 0, "stdout", "a line", 1.0)
 HEADER, CODE, SHARED = b"header", b"code", b"shared"
 BLOBS = {HEADER: b"1", CODE: b"2", SHARED: pickle.dumps(([], {}))}
 
@@ -135,6 +137,29 @@ def test_what_a_worker_tells_is_delivered_and_a_batch_ends_once(send, until, tol
     until(lambda: told)
     done(Returned((BatchDone(1),)), "")
     assert told == [BatchDone(1)]
+
+
+def test_what_returns_through_the_engine_waits_for_what_was_told_before(send, until, told):
+    post, *_, done = send(1)
+    worker = Worker(post, "a")
+    worker.claim(1)
+    returns = threading.Thread(target=done, args=(Returned((BatchDone(1),), told=2), ""))  # the claim, and a line
+    returns.start()
+    assert told == []
+    worker.tell(LINE)
+    returns.join(30)
+    assert told == [LINE, BatchDone(1)]
+
+
+def test_what_returns_through_the_engine_waits_for_nobody_who_has_left(send, until, told):
+    post, *_, done = send(1)
+    worker = Worker(post, "a")
+    worker.claim(1)
+    returns = threading.Thread(target=done, args=(Returned((BatchDone(1),), told=2), ""))
+    returns.start()
+    worker.line.close()
+    returns.join(30)
+    assert len(told) == 1
 
 
 def test_a_lost_worker_is_charged_with_its_only_branch(send, until, told):
