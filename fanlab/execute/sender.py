@@ -47,9 +47,10 @@ class Line:
     def flush(self) -> None:
         """Send what is held."""
         with self._lock:
-            held, self._held = self._held, []
+            held = self._held[:]  # and not another list from now on: who is about to append to this one would be lost
             if not held:
                 return
+            del self._held[: len(held)]
             self._connection.send_bytes(dumps(held))
             self.told += len(held)
 

@@ -1,10 +1,13 @@
 """A worker's end of the channel, and what ends a worker whose kernel is gone."""
 
+import pickle
 import subprocess
 import sys
 from multiprocessing.connection import Listener
 
 import pytest
+
+from fanlab.execute.sender import Line
 
 WORKER = """
 import sys, threading
@@ -64,3 +67,42 @@ def test_a_worker_without_any_signal_ends_when_the_kernels_end_closes(worker):
     told(connection)
     connection.close()
     assert process.wait(timeout=30) == 1
+
+
+class Collecting:
+    """A connection that keeps what is sent, and brings nothing."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send_bytes(self, data):
+        self.sent.append(pickle.loads(data))
+
+    def recv_bytes(self):
+        raise EOFError
+
+    def close(self):
+        return
+
+
+class Disturbed(list):
+    """What a line holds, where another thread sends it just before something is added."""
+
+    def __init__(self, line):
+        super().__init__()
+        self._line = line
+
+    def append(self, message):
+        self._line.flush()
+        super().append(message)
+
+
+def test_what_is_told_while_another_thread_sends_is_not_lost():
+    connection = Collecting()
+    line = Line(connection, "hello")
+    line._held = Disturbed(line)
+    for number in range(3):
+        line.send(number)
+    line.flush()
+    line.close()
+    assert [number for messages in connection.sent[1:] for number in messages] == [0, 1, 2]
