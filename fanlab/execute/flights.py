@@ -58,12 +58,13 @@ class Flights:
         """A batch that is on its way."""
         return self._flights.get(number)
 
-    def heard(self, event: Finished) -> None:
-        """Some branches of a batch have come back."""
+    def heard(self, event: Finished) -> bool:
+        """Some branches of a batch have come back; False where no batch waits for them any more."""
         for flight in self._flights.values():
             if flight.node == event.node and flight.start == event.start:
                 flight.start += len(event.statuses)
-                return
+                return True
+        return False
 
     def full(self, step: Step) -> bool:
         """Whether a step has as many batches on their way as its max_parallel allows."""

@@ -24,10 +24,7 @@ class Hearing:
         events: list[Event] = []
         for message in messages:
             if isinstance(message, Finished):
-                course.flights.heard(message)
-                step = course.graph.nodes[message.node].step
-                course.paces[id(step.function)].heard(len(message.statuses), message.ended[-1] - message.begun[0])
-                events += course.retries.sift(message) if message.failures else [message]
+                events += self._finished(message)
             elif not isinstance(message, (BatchDone, BatchReleased, BatchLost)):
                 events.append(message)
         course.journal.emit(events)
@@ -44,6 +41,15 @@ class Hearing:
                     self._endings.lost(course.flights.pop(number), culprit, reason)
                 case _:
                     pass
+
+    def _finished(self, event: Finished) -> Sequence[Event]:
+        """What is to be told of branches that have ended: those that failed may start again."""
+        course = self._course
+        if not course.flights.heard(event):  # its worker was given up, and they have started again
+            return ()
+        step = course.graph.nodes[event.node].step
+        course.paces[id(step.function)].heard(len(event.statuses), event.ended[-1] - event.begun[0])
+        return course.retries.sift(event) if event.failures else [event]
 
     def _released(self, flight: Flight | None, start: int) -> None:
         """A worker gives branches back: they are ready again."""

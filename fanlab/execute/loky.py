@@ -99,8 +99,10 @@ class Loky:
                 self._renew(slot, generation)
             self.submit(batch, blobs, None)
             return
-        if slot.generation == generation:
-            self._pool.channel.wait_ended(slot.worker, _DRAIN_SECONDS)
+        # Another batch may have put a new worker in the slot already; what the old one has told still comes first.
+        with self._pool.lock:
+            worker = slot.worker_of(generation)
+        self._pool.channel.wait_ended(worker, _DRAIN_SECONDS)
         with self._pool.lock:
             status = slot.status(generation)
             if slot.generation == generation:

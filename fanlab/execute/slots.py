@@ -23,6 +23,7 @@ from .page import Page, Status
 IDLE_SECONDS = 300  # a worker that has had nothing to do for so long ends; joblib's own figure
 _START_SECONDS = 5.0  # how long a process that ends waits for workers that are being started
 _NEVER = float("inf")
+_REMEMBERED = 8  # generations whose batches may not have been told yet that their worker has ended
 
 
 class Slot:
@@ -36,7 +37,7 @@ class Slot:
         self.batches: dict[int, float] = {}  # given to it and not ended: number to the time it should end
         self.generation = 0  # how often it has been replaced
         self.worker = 0  # process id; 0 until it has connected
-        self._last: tuple[int, Status | None] = (-1, None)  # what the worker of a generation ran when it was replaced
+        self._ended: dict[int, tuple[int, Status | None]] = {}  # of earlier generations: the worker, and what it ran
         self._page: Page | None = None
         self._cores = cores
         self._pool = self._new()
@@ -64,14 +65,19 @@ class Slot:
             self._page = Page(process.page_path(self._channel.pages, worker))
 
     def status(self, generation: int | None = None) -> Status | None:
-        """What the worker runs now; of the generation before, what it ran when it ended."""
+        """What the worker runs now; of an earlier generation, what it ran when it ended."""
         if generation is not None and generation != self.generation:
-            return self._last[1] if self._last[0] == generation else None
+            return self._ended.get(generation, (0, None))[1]
         return self._page.read() if self._page is not None else None
+
+    def worker_of(self, generation: int) -> int:
+        """The process id of a generation's worker; 0 where it has not connected, or nobody remembers it."""
+        return self.worker if generation == self.generation else self._ended.get(generation, (0, None))[0]
 
     def replace(self) -> None:
         """Start over with a new worker."""
-        self._last = (self.generation, self.status())
+        self._ended[self.generation] = (self.worker, self.status())
+        self._ended.pop(self.generation - _REMEMBERED, None)
         self.generation += 1
         self.worker = 0
         self._forget_page()

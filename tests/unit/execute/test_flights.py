@@ -105,3 +105,10 @@ def test_nobody_is_charged_where_none_of_its_branches_ran(culprit, flights):
 def test_the_first_branch_is_charged_when_its_batch_is_lost_time_and_again(flights):
     charged = [flights.charged(flight(start=5), None) for _ in range(RESTARTS + 1)]
     assert charged == [None] * RESTARTS + [5]
+
+
+def test_what_no_flight_waits_for_is_late(flights):
+    flights.add(flight(1, 0, 4))
+    flights.add(flight(2, 4, 8))
+    flights.pop(1)
+    assert [flights.heard(finished(start, 1)) for start in (0, 4, 4)] == [False, True, False]
