@@ -227,20 +227,20 @@ from fanlab.core.expand import Shape, CALL
 from fanlab.core.record import NodeRecord, Record
 from fanlab.show.live import bundle
 record = Record()
-info = lambda name, kind, *needs: NodeInfo(name, name, kind, ("output",), (), needs)
+info = lambda name, kind, *needs: NodeInfo(name, name.rpartition(".")[2], kind, ("output",), (), needs)
 record.apply(RunStarted("1", "grow-1", "grow", {}, (info("load", "call"), info("fit", "map", "load")), None, time.time(), 1))
 record.apply(Expanded("load", CALL, (), time.time()))
 record.apply(Expanded("fit", Shape(30), (), time.time()))
 view = k.InKernel(record, k.Controls(lambda: None, lambda: None, lambda: 2), bundle)
 go = []
-for turn in range(600):
+for turn in range(2000):
     time.sleep(0.05)
     if turn == 30:
         for number in range(3):
             record.nodes[f"inner.more_{number}"] = NodeRecord(info(f"inner.more_{number}", "call", "fit"))
     view.see(None)
     view.pulse()
-    if view._watched.get("branch") == [1, 3] and turn > 60:
+    if view._watched.get("branch") == [1, 4]:
         break
 view.close()
 """
@@ -257,6 +257,7 @@ view.close()
     assert page.get_attribute(".fl-node[data-node='4']", "aria-label").startswith("inner.more_2: ")
     assert page.get_attribute(".fl-node[data-node='1']", "aria-expanded") == "true"
     assert page.get_attribute(".fl-cell[data-branch='3']", "aria-selected") == "true"
+    page.click(".fl-cell[data-branch='4']")  # which ends the cell
     notebook.wait_idle()
 
 
