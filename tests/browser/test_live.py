@@ -235,7 +235,7 @@ view = k.InKernel(record, k.Controls(lambda: None, lambda: None, lambda: 2), bun
 go = []
 for turn in range(2000):
     time.sleep(0.05)
-    if turn == 30:
+    if len(record.nodes) == 2 and view._watched.get("branch") == [1, 3]:  # it grows once the page has opened something
         for number in range(3):
             record.nodes[f"inner.more_{number}"] = NodeRecord(info(f"inner.more_{number}", "call", "fit"))
     view.see(None)
