@@ -78,4 +78,4 @@ notebook: ## run the notebooks again and save their outputs
 	    --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 clean: ## remove .venv and everything that was made by running things
-	rm -rf .venv .venv-base .venv-peers demo-output site .fanlab notebooks/.fanlab .*_cache
+	rm -rf .venv .venv-base .venv-base.lock .venv-peers demo-output site .fanlab notebooks/.fanlab .*_cache

@@ -1,5 +1,6 @@
 """A real JupyterLab and a real Chromium: notebooks are opened, run and looked at as a person does."""
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -277,6 +278,12 @@ def open_notebook(request, browser):
 @pytest.fixture(scope="session")
 def base_python():
     """The Python of an environment as Binder makes it: its image's versions, then ours. It is kept in .venv-base."""
+    with (ROOT / ".venv-base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of pytest-xdist may want it at once: the second finds it made
+        return _made_base()
+
+
+def _made_base():
     spec = importlib.util.spec_from_file_location("binder_pins", ROOT / "scripts" / "binder_pins.py")
     pins = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(pins)
