@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from .store.database import Store
 
 MOST_RUNS = 20  # how many earlier runs are looked at for a node
 _NAMED = 3  # how many changes are named
+_FILE = re.compile(r"(path |hash \w+ )?file ")
 _ENDED = {Status.COMPLETED, Status.CACHED}
 
 
@@ -174,7 +176,8 @@ class Reasons:
             elif name not in now:
                 found.append(f"the argument {name} is not passed any more")
             elif now[name] != was[name]:
-                found.append(_told(name, _value(node, name, branch), _value(before, name, place)))
+                same = _named(now[name]) == _named(was[name])
+                found.append(_told(name, _value(node, name, branch), _value(before, name, place), same))
         return found
 
     def _texts(self, record: Record, node: NodeRecord, branch: int) -> dict[str, str]:
@@ -210,9 +213,16 @@ def _value(node: NodeRecord, name: str, branch: int) -> Any:
     return None
 
 
-def _told(name: str, now: Any, was: Any) -> str:
-    """How one argument changed."""
+def _named(text: str) -> str:
+    """What an argument's text says without what the files in it hold, which comes last."""
+    return text.rpartition(" ")[0] if _FILE.match(text) else text
+
+
+def _told(name: str, now: Any, was: Any, same: bool) -> str:
+    """How one argument changed; `same`: it names the same files, which hold something else."""
     if isinstance(now, Ref) and isinstance(was, Ref):
+        if same:
+            return f"the argument {name} changed: a file that '{now.node}' returned holds something else"
         return f"the argument {name} changed: '{now.node}' returned something else"
     if is_scalar(now) and is_scalar(was):
         if now == was and type(now) is type(was):

@@ -5,26 +5,32 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
-from typing import Any
 
 from ..core.events import Finished
 from ..core.record import LogLine
 from ..store.artifacts import Artifacts
 from ..store.cache import Entry, Kept, Known
-from ..store.codecs import is_scalar_form, load, unpack
+from ..store.codecs import is_scalar_form, is_text_form, scalar, unpack
 from ..store.files import file_digest
+from ..store.named import may_be, names
 
 AGAIN = "it was chosen to run again"
 EXPIRED = "it had expired"
 DAMAGED = "what it returned is missing or damaged in the store"
 
 
-def entry(event: Finished, code: str, keys: bytes, repeated: bool, logs: Mapping[int, Sequence[LogLine]]) -> Entry:
+def entry(
+    event: Finished,
+    code: str,
+    keys: bytes,
+    repeated: bool,
+    logs: Mapping[int, Sequence[LogLine]],
+    artifacts: Artifacts,
+) -> Entry:
     """The row of a range of completed branches."""
     outputs = tuple(packed or b"" for packed in event.outputs)
     scalars = is_scalar_form(outputs)
-    files = {} if scalars else {i: found for i, packed in enumerate(outputs) if (found := _files(packed))}
+    files = {i: found for i, packed in enumerate(outputs) if (found := _files(packed, artifacts))}
     start, size = event.start, len(outputs)
     lines = {branch - start: logs[branch] for branch in logs.keys() & range(start, start + size)} if logs else {}
     kept = Kept(
@@ -35,7 +41,7 @@ def entry(event: Finished, code: str, keys: bytes, repeated: bool, logs: Mapping
         lines,
         files,
     )
-    plain = scalars and not (event.metadata or event.items or lines)
+    plain = scalars and not (event.metadata or event.items or lines or files)
     return Entry(code, event.node, start, min(event.ended), repeated, plain, keys, kept)
 
 
@@ -69,22 +75,11 @@ def _fault(known: Known, place: int, artifacts: Artifacts) -> str | None:
     return None
 
 
-def _files(packed: bytes) -> dict[str, str]:
-    """The files that returned paths name, with the digests of what they hold."""
-    if is_scalar_form((packed,)):
-        return {}
-    found: dict[str, str] = {}
-    for stored in unpack(packed).values():
-        if stored.inline is not None and b"pathlib" in stored.inline:
-            for path in _paths(load(stored.inline)):
-                digest = file_digest(path)
-                if digest is not None:
-                    found[str(path)] = digest
-    return found
-
-
-def _paths(value: Any) -> list[PurePath]:
-    if isinstance(value, PurePath):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
-    return [path for item in items for path in _paths(item)]
+def _files(packed: bytes, artifacts: Artifacts) -> dict[str, str]:
+    """The files that a returned value names, with the digests of what they hold."""
+    plain, value = scalar(packed) if is_text_form(packed) else (False, None)
+    if plain:
+        told = [value] if type(value) is str and may_be(value) else []
+    else:
+        told = [] if is_scalar_form((packed,)) else [n for s in unpack(packed).values() for n in names(s, artifacts)]
+    return {name: digest for name in told if (digest := file_digest(name)) is not None}

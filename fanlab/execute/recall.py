@@ -104,7 +104,9 @@ class Recall:
             keys = found.part(start, stop)
             if keys is not None:
                 part = event if stop - start == len(event.statuses) else event.part(start, stop)
-                self._entries.append(entry(part, found.code, keys, found.repeated, self._record.calls(event.node).logs))
+                logs = self._record.calls(event.node).logs
+                artifacts = self._store.artifacts
+                self._entries.append(entry(part, found.code, keys, found.repeated, logs, artifacts))
 
     def taken(self) -> Taken:
         """What is to be kept that is not kept yet."""

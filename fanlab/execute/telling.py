@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..core.batch import Column
-from ..core.keys import Texts, short
+from ..core.keys import Texts, blake, short
 from ..core.record import NodeRecord
 from ..core.seal import Packed, Stored
 from ..errors import CannotSend, Unhashable
@@ -88,7 +88,9 @@ class Telling:
     def _stored(self, stored: Stored) -> str:
         if stored.inline is not None and stored.type.startswith("pathlib."):
             return self._leaf(load(stored.inline))
-        return f"hash {stored.hash}"
+        told = self._values.names(stored)
+        held = [text for name in told if (text := self._texts.path(name)) is not None]
+        return f"hash {stored.hash} file {blake(' '.join(held).encode()).hex()}" if held else f"hash {stored.hash}"
 
 
 def _of(name: str, tell: Callable[[Value], Told], value: Value) -> Told:

@@ -14,6 +14,7 @@ from ..errors import CannotSend, CannotStore, FanlabError, FanOutError, listed
 from ..store.artifacts import Artifacts
 from ..store.codecs import pack, type_name, unpack
 from ..store.hashes import steady
+from ..store.named import names
 from .faults import Faults
 
 Tabulate = Callable[[Record, str], Any]  # the table of one node's branches
@@ -175,6 +176,10 @@ class Values:
 
         with steady():
             return rebuild(sealed, leaf)
+
+    def names(self, stored: Stored) -> list[str]:
+        """What in a value may name files."""
+        return names(stored, self._artifacts)
 
     def _packed(self, ref: Ref) -> Any:
         node = self._record.nodes[ref.node]

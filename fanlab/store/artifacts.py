@@ -61,6 +61,10 @@ class Artifacts:
         body, buffers = self._read(stored)
         return codecs.load(body, buffers)
 
+    def pickled(self, stored: Stored) -> bytes:
+        """The pickle of a value that has no large buffers. Raises StoreError if it is damaged."""
+        return stored.inline if stored.inline is not None else bytes(self._read(stored)[0])
+
     def value(self, packed: Packed) -> Any:
         """The value of one branch's output; of all its outputs as a tuple where none is named."""
         plain, value = codecs.scalar(packed.outputs)

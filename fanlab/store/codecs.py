@@ -18,6 +18,7 @@ INLINE_BYTES = 64 * 1024
 _BUFFER_BYTES = 4096  # a smaller buffer stays in the pickle: a page of its own would cost more than it saves
 _FAST = {type(None), bool, int, float, str}
 _TEXT = {str}
+_TEXT_END = pickle.MEMOIZE + pickle.STOP
 _SCALAR = 1  # the first byte of the short form; a pickle begins with 0x80
 
 
@@ -152,6 +153,11 @@ def scalar(packed: bytes) -> tuple[bool, Any]:
 def is_scalar_form(outputs: Sequence[bytes]) -> bool:
     """Whether each branch's outputs are one plain value."""
     return all(packed[0] == _SCALAR for packed in outputs)
+
+
+def is_text_form(packed: bytes) -> bool:
+    """Whether one plain value may be a text: of plain values only a text's pickle ends with its being remembered."""
+    return packed.endswith(_TEXT_END)
 
 
 def type_name(value: Any) -> str:

@@ -616,6 +616,61 @@ def test_a_returned_path_is_found_only_while_its_file_holds_the_same(pipe, ran):
     assert ran.since() == ["write"]
 
 
+@pytest.mark.parametrize(
+    "returned",
+    [
+        pytest.param(lambda name: name, id="a text"),
+        pytest.param(lambda name: [name, Path(name)], id="a list"),
+        pytest.param(lambda name: {"rows": 3, "path": (Path(name), 1.5)}, id="a dict of a tuple"),
+        pytest.param(lambda name: [name] * 3000 + ["none/such/file" * 5] * 3000, id="a list in an artifact file"),
+    ],
+)
+def test_a_file_that_a_returned_value_names_counts_by_what_it_holds(pipe, returned):
+    @step
+    def write(number):
+        Path("out.txt").write_text(f"number {number}")
+        return returned("out.txt")
+
+    @step
+    def read(named):
+        while not isinstance(named, (str, Path)):
+            named = next(iter(named.values() if isinstance(named, dict) else named))
+            named = Path("out.txt") if named == 3 else named
+        return Path(named).read_text()
+
+    @pipe
+    def sweep(number):
+        return read(write(number))
+
+    assert [sweep(number).load() for number in (1, 2, 1)] == ["number 1", "number 2", "number 1"]
+    assert list(sweep(1).profile["status"]) == ["cached", "cached"]
+    Path("out.txt").write_text("spoilt")
+    assert sweep(1).load() == "number 1"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_step_that_takes_a_list_of_files_from_another_runs_again_when_one_of_them_has_changed(pipe, kind):
+    @step
+    def found():
+        return [kind("a.txt"), kind("b.txt")]
+
+    @step
+    def joined(paths):
+        return "".join(Path(path).read_text() for path in paths)
+
+    @pipe
+    def sweep():
+        return joined(found())
+
+    Path("a.txt").write_text("a")
+    Path("b.txt").write_text("b")
+    assert sweep().load() == "ab"
+    Path("b.txt").write_text("c")
+    run = sweep()
+    assert run.load() == "ac"
+    assert run.why("joined") == "ran: the argument paths changed: a file that 'found' returned holds something else"
+
+
 def spoil_by_a_byte(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
