@@ -85,6 +85,13 @@ class BatchLost(NamedTuple):
     number: int
     culprit: int | None  # the branch that was running; None where it was none of this batch
     reason: str
+    waited: bool = False  # whether it was still waiting behind another batch, which the worker was running
+
+
+class Unread(NamedTuple):
+    """A worker has told something that cannot be opened in the process that hears it."""
+
+    reason: str
 
 
 Answer = BatchDone | BatchReleased | BatchLost

@@ -6,6 +6,7 @@ import time
 from array import array
 from dataclasses import replace
 
+from ..core.batch import BatchLost
 from ..core.events import Event, Lost, Status
 from ..errors import StepTimeout, WorkerDied
 from .course import Course, failed
@@ -52,19 +53,19 @@ class Endings:
         ]
         course.journal.emit(lost)
 
-    def lost(self, flight: Flight | None, culprit: int | None, reason: str) -> None:
+    def lost(self, flight: Flight | None, answer: BatchLost) -> None:
         """A worker has ended: the branch it was running is charged, those behind it start again."""
         if flight is None or flight.start >= flight.stop:
             return
         if flight.overdue is not None:  # we ended it; if the branch was done by then, nobody is to blame
-            charged = culprit if culprit == flight.overdue else None
+            charged = answer.culprit if answer.culprit == flight.overdue else None
         else:
-            charged = self._course.flights.charged(flight, culprit)
+            charged = self._course.flights.charged(flight, answer.culprit, waited=answer.waited)
         for branch in range(flight.start, flight.stop):
             if branch != charged:
                 self._course.schedule.again(flight.node, branch)
         if charged is not None:
-            self._charge(flight, charged, reason)
+            self._charge(flight, charged, answer.reason)
 
     def _charge(self, flight: Flight, branch: int, reason: str) -> None:
         course, options = self._course, flight.step.options

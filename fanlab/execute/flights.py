@@ -61,7 +61,8 @@ class Flights:
     def heard(self, event: Finished) -> bool:
         """Some branches of a batch have come back; False where no batch waits for them any more."""
         for flight in self._flights.values():
-            if flight.node == event.node and flight.start == event.start:
+            # One that has come back whole, and has not been answered yet, waits for nothing: the next begins there.
+            if flight.node == event.node and flight.start == event.start and flight.start < flight.stop:
                 flight.start += len(event.statuses)
                 return True
         return False
@@ -71,10 +72,15 @@ class Flights:
         most = step.options.max_parallel
         return most is not None and self._parallel[id(step.function)] >= most
 
-    def charged(self, flight: Flight, culprit: int | None) -> int | None:
-        """The branch that answers for its worker's end: the running one, or the first if none runs time and again."""
+    def charged(self, flight: Flight, culprit: int | None, *, waited: bool) -> int | None:
+        """The branch that answers for its worker's end: the running one, or the first if none runs time and again.
+
+        None does where the batch `waited` behind another one.
+        """
         if culprit is not None and flight.start <= culprit < flight.stop:
             return culprit
+        if waited:
+            return None
         key = (flight.node, flight.start)
         self._restarts[key] += 1
         return flight.start if self._restarts[key] > RESTARTS else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.batch import BatchDone, BatchLost, BatchReleased
+from ..core.batch import Answer, BatchDone, BatchLost, BatchReleased
 from ..core.events import Event, Finished, Lost, Status
-from .base import Message
 from .course import Course
 from .endings import Endings
 from .flights import Flight
@@ -18,7 +17,7 @@ class Hearing:
     def __init__(self, course: Course, endings: Endings) -> None:
         self._course, self._endings = course, endings
 
-    def receive(self, messages: Sequence[Message]) -> None:
+    def receive(self, messages: Sequence[Event | Answer]) -> None:
         """Emit everything, then let it have its consequences."""
         course = self._course
         events: list[Event] = []
@@ -37,8 +36,8 @@ class Hearing:
                     course.flights.pop(number)
                 case BatchReleased(number, start):
                     self._released(course.flights.get(number), start)
-                case BatchLost(number, culprit, reason):
-                    self._endings.lost(course.flights.pop(number), culprit, reason)
+                case BatchLost(number):
+                    self._endings.lost(course.flights.pop(number), message)
                 case _:
                     pass
 

@@ -109,7 +109,8 @@ class Loky:
                 slot.replace()
         self._free(batch.number)
         culprit = status.branch if status is not None and status.batch == batch.number else None
-        self._deliver(BatchLost(batch.number, culprit, _reason(error)))
+        waited = status is not None and status.batch != batch.number
+        self._deliver(BatchLost(batch.number, culprit, _reason(error), waited))
 
 
 def _reason(error: BaseException) -> str:

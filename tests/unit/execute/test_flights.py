@@ -94,17 +94,33 @@ def test_two_nodes_of_one_function_share_its_limit(flights):
 
 
 def test_the_running_branch_is_charged(flights):
-    assert flights.charged(flight(), 3) == 3
+    assert flights.charged(flight(), 3, waited=False) == 3
 
 
 @pytest.mark.parametrize("culprit", [None, 4, 10])
 def test_nobody_is_charged_where_none_of_its_branches_ran(culprit, flights):
-    assert flights.charged(flight(start=5), culprit) is None
+    assert flights.charged(flight(start=5), culprit, waited=False) is None
 
 
 def test_the_first_branch_is_charged_when_its_batch_is_lost_time_and_again(flights):
-    charged = [flights.charged(flight(start=5), None) for _ in range(RESTARTS + 1)]
+    charged = [flights.charged(flight(start=5), None, waited=False) for _ in range(RESTARTS + 1)]
     assert charged == [None] * RESTARTS + [5]
+
+
+def test_nobody_is_charged_whose_batch_waited_behind_another_however_often(flights):
+    charged = [flights.charged(flight(start=5), None, waited=True) for _ in range(3 * RESTARTS)]
+    assert charged == [None] * len(charged)
+
+
+def test_what_comes_back_belongs_to_the_batch_that_still_waits_for_it(flights):
+    one, two = flight(1, 0, 4), flight(2, 4, 8)
+    flights.add(one)
+    flights.add(two)
+    flights.heard(finished(0, 4))  # its worker has not said yet that the batch is done
+    assert flights.heard(finished(4, 1))
+    flights.pop(1)
+    assert flights.heard(finished(5, 3))
+    assert (one.start, two.start) == (4, 8)
 
 
 def test_what_no_flight_waits_for_is_late(flights):

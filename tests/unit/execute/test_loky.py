@@ -9,6 +9,7 @@ import pytest
 from fanlab.core.batch import BatchLost
 from fanlab.execute import loky
 from fanlab.execute.loky import Loky
+from fanlab.execute.page import Status
 from fanlab.execute.slots import Slot
 
 
@@ -59,6 +60,18 @@ def test_a_death_is_told_after_all_that_the_dead_worker_has_told(executor, slot,
     executor._ended(slot, 0, SimpleNamespace(number=7), {}, died())
     assert told == [("heard", 4711), BatchLost(7, None, "SIGKILL(-9)")]
     assert slot.generation == max(1, replaced)
+
+
+@pytest.mark.parametrize(
+    ("batch", "culprit", "waited"), [(7, 3, False), (6, None, True), (None, None, False)], ids=["it", "another", "none"]
+)
+def test_a_batch_whose_worker_ran_another_one_is_told_to_have_waited(
+    executor, slot, told, monkeypatch, batch, culprit, waited
+):
+    status = Status(batch, 3, 0.0) if batch is not None else None
+    monkeypatch.setattr(Slot, "status", lambda self, generation=None: status)
+    executor._ended(slot, 0, SimpleNamespace(number=7), {}, died())
+    assert told[1:] == [BatchLost(7, culprit, "SIGKILL(-9)", waited)]
 
 
 def test_a_slot_remembers_a_few_generations_only(slot):
