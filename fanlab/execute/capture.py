@@ -28,9 +28,8 @@ class Capture:
         self._here = _Targets()
         self._shared: Target | None = None
         self._users = 0
-        self.held: dict[
-            tuple[str, int], str
-        ] = {}  # by stream and thread: what has been written of a line without its end
+        self._streams: dict[str, Any] = {}  # those that it stands in for
+        self.held: dict[tuple[str, int], str] = {}  # by stream and thread: what has been written of an unended line
         self._lock = threading.Lock()
         self._handler = _LogHandler(self)
 
@@ -52,20 +51,25 @@ class Capture:
             self._here.target, self._shared = before
 
     def _enter(self) -> None:
+        """Stand in for what is there now: somebody may have replaced it while a branch in another thread still runs."""
         with self._lock:
             self._users += 1
-            if self._users == 1:
-                self._streams = sys.stdout, sys.stderr
-                sys.stdout, sys.stderr = _Lines("stdout", sys.stdout, self), _Lines("stderr", sys.stderr, self)
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if not (isinstance(stream, _Lines) and stream.capture is self):
+                    self._streams[name] = stream
+                    setattr(sys, name, _Lines(name, stream, self))
+            if warnings.showwarning != self._warned:
                 self._show = warnings.showwarning
                 warnings.showwarning = self._warned
-                logging.getLogger().addHandler(self._handler)
+            logging.getLogger().addHandler(self._handler)
 
     def _leave(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                sys.stdout, sys.stderr = self._streams
+                for name, stream in self._streams.items():
+                    setattr(sys, name, stream)
                 warnings.showwarning = self._show
                 logging.getLogger().removeHandler(self._handler)
 
@@ -104,7 +108,7 @@ class _Lines(io.TextIOBase):
     """Stands in for a stream: whole lines of a branch go to its target, everything else to the real stream."""
 
     def __init__(self, name: str, real: Any, capture: Capture) -> None:
-        self._name, self._real, self._capture = name, real, capture
+        self._name, self._real, self.capture = name, real, capture
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -114,13 +118,13 @@ class _Lines(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        target = self._capture.target()
+        target = self.capture.target()
         if target is None:
             if self._real is not None:
                 self._real.write(text)
             return len(text)
         key = (self._name, threading.get_ident())
-        held = self._capture.held
+        held = self.capture.held
         *lines, rest = (held.pop(key, "") + text).split("\n")
         for line in lines:
             target(self._name, line.rstrip("\r").rpartition("\r")[2])  # a progress bar's last state
@@ -130,15 +134,15 @@ class _Lines(io.TextIOBase):
 
     def end(self) -> None:
         """Send what has no end of line yet: of this thread, and of all threads where they are the branch's own."""
-        target, held = self._capture.target(), self._capture.held
+        target, held = self.capture.target(), self.capture.held
         here = threading.get_ident()
-        for stream, thread in [key for key in held if key[0] == self._name and (self._capture.whole or key[1] == here)]:
+        for stream, thread in [key for key in held if key[0] == self._name and (self.capture.whole or key[1] == here)]:
             rest = held.pop((stream, thread), "")
             if rest and target is not None:
                 target(self._name, rest.rpartition("\r")[2])
 
     def flush(self) -> None:
-        if self._real is not None and self._capture.target() is None:
+        if self._real is not None and self.capture.target() is None:
             self._real.flush()
 
     def isatty(self) -> bool:

@@ -1,5 +1,6 @@
 """What is captured of a thread: whole lines, in its own target."""
 
+import io
 import logging
 import sys
 import threading
@@ -193,3 +194,31 @@ def test_a_capture_by_threads_that_overlap_leaves_the_streams_as_they_were():
     sys.stdout, sys.stderr, warnings.showwarning = before
     assert after == before
     assert told == ["still here"]
+
+
+def test_streams_that_are_replaced_while_another_thread_still_runs_are_captured_too(lines, target):
+    before = sys.stdout, warnings.showwarning
+    capture, entered, over = Capture(), threading.Event(), threading.Event()
+
+    def linger():
+        with capture.to(lambda stream, text: None):
+            entered.set()
+            over.wait(30)
+
+    thread = threading.Thread(target=linger)
+    thread.start()
+    entered.wait(30)
+    replaced = sys.stdout, warnings.showwarning = io.StringIO(), lambda *_: None
+    try:
+        with capture.to(target):
+            print("a line")
+            warnings.showwarning("look", UserWarning, "there", 1)
+        print("behind it")
+    finally:
+        over.set()
+        thread.join(30)
+        after = sys.stdout, warnings.showwarning
+        sys.stdout, warnings.showwarning = before
+    assert lines == [("stdout", "a line"), ("warning", "there:1: UserWarning: look")]
+    assert replaced[0].getvalue() == "behind it\n"
+    assert after == replaced
