@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
-from ..core.batch import Answer, Batch
+from ..core.batch import Answer, Batch, Unread
 from ..core.events import Event
 from .page import Status
 
-Message = Event | Answer
+Message = Event | Answer | Unread
 Deliver = Callable[[Message], None]  # takes what the workers tell of one run; may be called from any thread
 Blobs = Mapping[bytes, bytes]  # what batches refer to, by digest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
+from ..core.batch import Unread
 from .base import Deliver
 from .folders import make_folder, remove_folder
 
@@ -94,6 +96,14 @@ class Channel:
                     if deliver is not None:
                         deliver(message)
         except (EOFError, OSError):
+            pass
+        except Exception as error:  # noqa: BLE001 (opening raises what it likes)
+            for deliver in list(self._runs.values()):  # whose message it was cannot be read either
+                deliver(Unread(f"{type(error).__name__}: {error}"))
+            if worker:  # it cannot be heard any more
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+        finally:
             connection.close()
             if worker:
                 self._workers.pop(worker)[1].set()

@@ -13,6 +13,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any, Protocol
 
+from ..core.batch import Unread
 from .base import Message
 from .versions import difference, machine, no_delay
 from .wire import Ask, Claim, Granted, Hello, Post, Ran
@@ -118,6 +119,11 @@ class Exchange:
                     self._take(member, message)
                     member.note(1)
         except (AuthenticationError, EOFError, OSError):
+            pass
+        except Exception as error:  # noqa: BLE001 (opening raises what it likes)
+            if self._party is not None:
+                self._party.heard(Unread(f"{type(error).__name__}: {error}"))
+        finally:
             connection.close()
             if member is not None:
                 self._members.remove(member)

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from multiprocessing.connection import Client
 from typing import Any
 
-from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased, RunHeader
+from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased, RunHeader, Unread
 from ..core.events import Finished
 from ..store.travel import dumps
 from . import cargo
@@ -34,6 +34,7 @@ from .wire import Ask, Claim, Granted, Hello, Order, Post, Ran, Returned
 
 LOOK_SECONDS = 0.05  # how often it is told which branch a batch runs
 _BLOBS_KEPT = 256
+_REFERS_TO_NONE = (BatchDone, BatchLost, BatchReleased, Unread)  # to no artifacts
 _FOLDER = "fanlab-worker-"
 
 
@@ -48,9 +49,7 @@ class _Batch:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.ended: Future[None] = Future()
-        self.held: list[
-            Message
-        ] = []  # what refers to artifacts that the kernel does not have yet, and all that follows
+        self.held: list[Message] = []  # what refers to artifacts that the kernel does not have, and all that follows
         self.hashes: list[str] = []  # of those artifacts
 
     def owns(self, message: Message) -> bool:
@@ -145,7 +144,7 @@ class Outpost(Line):
         ends = isinstance(message, (BatchDone, BatchLost))
         held = False
         if found is not None and not self.sees_store:
-            found.hashes += [] if isinstance(message, (BatchDone, BatchLost, BatchReleased)) else cargo.made(message)
+            found.hashes += [] if isinstance(message, _REFERS_TO_NONE) else cargo.made(message)
             held = bool(found.hashes)
         if held and found is not None:
             found.held.append(message)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ..core.batch import Unread
 from ..core.caught import Caught
 from ..core.code_key import CodeKeys
 from ..core.events import Event, Failure, NodeInfo, Recorded, Returned, RunEnded, RunStarted
@@ -24,7 +25,7 @@ from ..core.record import Record
 from ..core.schedule import Schedule
 from ..core.settings import settings
 from ..core.trace import Trace
-from ..errors import NotAvailable, StepCallError, StoreError
+from ..errors import CannotSend, NotAvailable, StepCallError, StoreError
 from ..store.clearing import keep_within
 from ..store.database import Store
 from ..store.hashes import hash_value, steady
@@ -304,12 +305,21 @@ class Runner:
         return self._inbox.empty() or not (self._course.executor.immediate or self._job.stop_on_failure)
 
     def _go_on(self) -> None:
-        """Take in what has been told since, or wait a moment for it. Raises Cancelled where that was asked for."""
+        """Take in what has been told since, or wait a moment for it.
+
+        Raises Cancelled where that was asked for, and CannotSend where something told cannot be opened.
+        """
         with contextlib.suppress(queue.Empty):
             messages = [self._inbox.get(timeout=self._patience()), *self._told()]
-            self._hearing.receive([message for message in messages if not isinstance(message, _Cancel)])
-            if any(isinstance(message, _Cancel) for message in messages):
-                raise Cancelled
+            self._hear(messages)
+            for message in messages:
+                if isinstance(message, _Cancel):
+                    raise Cancelled
+                if isinstance(message, Unread):
+                    raise CannotSend(
+                        f"a worker of run '{self._job.name}' told what the kernel cannot open: {message.reason}",
+                        do="have in the kernel what the workers have, or return plain keys, and dicts for NamedTuples",
+                    )
         self._tick()
 
     def _tick(self) -> None:
@@ -329,6 +339,9 @@ class Runner:
             return CLOCK_SECONDS
         return PULSE_SECONDS if retry is None else min(PULSE_SECONDS, retry)
 
+    def _hear(self, messages: Iterable[Message | _Cancel]) -> None:
+        self._hearing.receive([message for message in messages if not isinstance(message, (_Cancel, Unread))])
+
     def _told(self) -> Iterator[Message | _Cancel]:
         with contextlib.suppress(queue.Empty):
             while True:
@@ -339,12 +352,12 @@ class Runner:
         if not self._course.executor.immediate:
             self._inbox.put(message)
             return
-        self._hearing.receive([message])
+        self._hear([message])
         self._tick()
 
     def _cancel(self) -> None:
         """End what runs and drop what has not begun; what was finished stays."""
         if not self._record.id:
             return
-        self._hearing.receive([message for message in self._told() if not isinstance(message, _Cancel)])
+        self._hear(self._told())
         self._endings.end_all()

@@ -252,11 +252,11 @@ def open_elsewhere(process):
     """Open a value in any process but one, as where the kernel lacks what its workers have."""
     if os.getpid() == process:
         raise ImportError("No module named 'torch'")
-    return "opened"
+    return Elsewhere(process)
 
 
 class Elsewhere:
-    """Opens in the workers only."""
+    """Opens in any process but one."""
 
     def __init__(self, process):
         self.process = process
@@ -282,6 +282,34 @@ def test_metadata_that_the_kernel_cannot_open_end_no_run(able):
     assert dict(run["logs_elsewhere"][1].metadata) == {"here": [1], "there": told}
     assert list(run.results["there"]) == [told] * 3
     assert list(Client().get_pipeline_run(run.name).results["here"]) == [[0], [1], [2]]
+
+
+@step
+def keyed_elsewhere(n, process):
+    return {Elsewhere(process): n}
+
+
+def test_a_key_that_only_the_workers_can_open_ends_the_run_and_loses_nothing(able):
+    @able(n_jobs=1)
+    def maps():
+        before = same(1)
+        items = keyed_elsewhere(2, os.getpid(), after=before)
+        return same.map(items, id="mapped")
+
+    with pytest.raises(fanlab.CannotSend) as caught:
+        maps()
+    run = Client().get_pipeline("maps").last_run
+    assert str(caught.value) == (
+        f"a worker of run '{run.name}' told what the kernel cannot open: ImportError: No module named 'torch'\n"
+        "  do:    have in the kernel what the workers have, or return plain keys, and dicts for NamedTuples"
+    )
+    assert (run.status, run["same"].load()) == ("cancelled", 1)
+
+    @able(n_jobs=1)
+    def goes_on():
+        return same(3)
+
+    assert goes_on().load() == 3
 
 
 def test_a_name_of_metadata_is_kept_as_a_plain_text(pipe):
