@@ -42,8 +42,8 @@ def fit(n, seconds=0.05, bad=None):
     return n
 
 @step
-def report(fits):
-    time.sleep(0.2)
+def report(fits, seconds=0.2):
+    time.sleep(seconds)
     return len(fits)
 """
 
@@ -196,6 +196,18 @@ class Notebook:
 
     def output(self, cell=0):
         return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea").first
+
+    def wait_output(self, cell, *texts):
+        """Wait until a cell's output says this: it may come into the page after the prompt has changed."""
+        self.page.wait_for_function(
+            """([cell, texts]) => { const said = document.querySelectorAll(".jp-CodeCell")[cell].querySelector(".jp-OutputArea").innerText;
+                return texts.every(text => said.includes(text)); }""",
+            arg=[cell, texts],
+        )
+
+    def wait_gone(self):
+        """Wait until no live view is in the page."""
+        self.page.wait_for_function("document.querySelectorAll('.fanlab').length === 0")
 
     def saved(self):
         """Save it, and read the file."""

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 def look_closely(notebook):
     """Open a fan-out and choose a branch of it, so that every part of the view is there."""
     notebook.begin()
-    notebook.wait_done(1, 20)
+    notebook.wait_done(1, 8)
     notebook.page.click(".fl-node[data-node='1']")
     notebook.page.click(".fl-cell[data-branch='7']")
     notebook.page.wait_for_selector(".fl-panel .fl-error")
@@ -38,7 +38,7 @@ def check():
 
 @pytest.mark.parametrize("theme", ["Light", "Dark", "Dark High Contrast"])
 def test_axe_finds_no_violation_in_any_theme(open_notebook, sweep, theme):
-    defined, called = sweep(400, 0.1 + len(theme) / 1000, ", bad=7")  # nothing is in the store from another theme
+    defined, called = sweep(400, 0.25 + len(theme) / 1000, ", bad=7")  # nothing is in the store from another theme
     notebook = open_notebook([defined + INLINED, called + "\ncheck()"])
     notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
     notebook.page.wait_for_selector(f"body[data-jp-theme-name='JupyterLab {theme}']", state="attached")
@@ -55,7 +55,7 @@ def test_axe_finds_no_violation_in_any_theme(open_notebook, sweep, theme):
 
 
 def test_nothing_moves_for_who_asked_for_it(open_notebook, sweep):
-    notebook = open_notebook(sweep(100, 0.2))
+    notebook = open_notebook(sweep(400, 0.2))
     notebook.begin()
     notebook.wait_done(1, 2)
     moving = (
@@ -69,7 +69,7 @@ def test_nothing_moves_for_who_asked_for_it(open_notebook, sweep):
 
 
 def test_at_200_percent_nothing_is_cut_off(open_notebook, sweep):
-    notebook = open_notebook(sweep(400, 0.05, ", bad=7"))
+    notebook = open_notebook(sweep(400, 0.25, ", bad=7"))
     notebook.page.set_viewport_size({"width": 590, "height": 620})  # what is left of 1180 x 1240 at 200 %
     look_closely(notebook)
     notebook.shoot("zoomed")
@@ -81,13 +81,15 @@ def test_at_200_percent_nothing_is_cut_off(open_notebook, sweep):
 
 
 def test_the_live_region_speaks_seldom(open_notebook, sweep):
-    notebook = open_notebook(sweep(60, 0.1))
-    notebook.run()
-    notebook.page.wait_for_selector(".fl-node")
-    notebook.page.evaluate("""() => { window.said = []; const region = document.querySelector(".fanlab [role=status]");
+    notebook = open_notebook(sweep(400, 0.2))
+    notebook.begin()
+    page = notebook.page
+    page.evaluate("""() => { window.said = []; window.begun = performance.now(); const region = document.querySelector(".fanlab [role=status]");
         new MutationObserver(() => window.said.push(region.textContent)).observe(region, {childList: true, characterData: true, subtree: true}); }""")
-    notebook.wait_idle()
-    assert len(notebook.page.evaluate("window.said")) <= 3  # snapshots come ten times a second
+    page.wait_for_function("+document.querySelector('.fanlab').dataset.updates >= 30")  # ten times a second, if it can
+    said, seconds = page.evaluate("[window.said, (performance.now() - window.begun) / 1000]")
+    assert len(said) <= 1 + seconds / 10
+    stop(notebook)
 
 
 HOSTILE = r"""
@@ -105,7 +107,7 @@ def first(text):
 
 @step
 def slow(n):
-    time.sleep(30)
+    time.sleep(300)
 """
 
 

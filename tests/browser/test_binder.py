@@ -15,6 +15,8 @@ APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retrie
 
 # Run what stands above the cell, then the cell, and have it in sight.
 FIRST_PIPELINE = """() => {
+    new MutationObserver(() => { window.live ||= document.querySelectorAll(".fanlab .fl-node").length; })
+        .observe(document.body, { childList: true, subtree: true });
     const notebook = jupyterapp.shell.currentWidget.content;
     const place = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.startsWith("%%pipeline"));
     notebook.activeCellIndex = place;
@@ -64,6 +66,6 @@ def test_the_badge_opens_the_quickstart_and_its_first_pipeline_runs_live(
     page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path === 'notebooks/quickstart.ipynb'")
     page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'")
     page.evaluate(FIRST_PIPELINE)
-    page.wait_for_selector(".fanlab .fl-node")
+    page.wait_for_function("window.live > 0")
     page.wait_for_function("document.body.innerText.includes('12 of 12 completed')")
     page.close()

@@ -9,13 +9,16 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
+WIDTH = "image => image.decode().then(() => image.naturalWidth)"
+
 
 @pytest.fixture
 def saved(open_notebook, sweep):
     """A notebook that was run, saved and closed."""
     notebook = open_notebook(sweep(20, 0.1))
-    notebook.begin()
-    notebook.wait_idle()
+    notebook.run_to_end()
+    notebook.wait_output(2, "20 of 20 completed")
+    notebook.wait_gone()
     notebook.saved()
     return notebook.path
 
@@ -34,9 +37,7 @@ def test_reopened_without_a_kernel_the_record_is_there(open_notebook, saved):
     assert "sweep ✓ completed" in text
     assert "20 of 20 completed" in text
     assert "Loading widget" not in notebook.page.inner_text("body")
-    picture = output.locator("img").first
-    picture.wait_for()
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert output.locator("img").first.evaluate(WIDTH) > 0
     notebook.shoot("saved")
 
 
@@ -47,7 +48,7 @@ def test_in_a_notebook_that_is_not_trusted_the_record_is_there(open_notebook, sa
     notebook, output = look(open_notebook, saved.with_name("untrusted.ipynb"))
     assert notebook.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.get(2).trusted") is False
     assert "20 of 20 completed" in output.inner_text()
-    assert output.locator("img").first.evaluate("image => image.naturalWidth > 0")
+    assert output.locator("img").first.evaluate(WIDTH) > 0
     notebook.shoot("untrusted")
 
 
