@@ -41,6 +41,15 @@ class Course:
         self.schedule.finish(event.node, event.start, event.statuses)
         self.halt(event)
 
+    def put_back(self, node: str, start: int, stop: int) -> None:
+        """Have branches of a batch that have not been begun start once more; in a run that stops they never do."""
+        if self.stopped and start < stop:
+            self.journal.emit([Lost(node, start, stop, Status.CANCELLED, "")])
+            self.schedule.finish(node, start, bytes([Status.CANCELLED]) * (stop - start))
+            return
+        for branch in range(start, stop):
+            self.schedule.again(node, branch)
+
     def halt(self, event: Finished) -> None:
         """Start nothing more, if a failure stops the run and this is one."""
         if self.halts and event.failures and not self.stopped:

@@ -61,10 +61,9 @@ class Endings:
             charged = answer.culprit if answer.culprit == flight.overdue else None
         else:
             charged = self._course.flights.charged(flight, answer.culprit, waited=answer.waited)
-        for branch in range(flight.start, flight.stop):
-            if branch != charged:
-                self._course.schedule.again(flight.node, branch)
+        self._course.put_back(flight.node, flight.start, flight.stop if charged is None else charged)
         if charged is not None:
+            self._course.put_back(flight.node, charged + 1, flight.stop)
             self._charge(flight, charged, answer.reason)
 
     def _charge(self, flight: Flight, branch: int, reason: str) -> None:

@@ -59,11 +59,14 @@ class Flights:
         return self._flights.get(number)
 
     def heard(self, event: Finished) -> bool:
-        """Some branches of a batch have come back; False where no batch waits for them any more."""
+        """Some branches of a batch have come back; False where no batch waits for all of them any more."""
+        stop = event.start + len(event.statuses)
         for flight in self._flights.values():
             # One that has come back whole, and has not been answered yet, waits for nothing: the next begins there.
-            if flight.node == event.node and flight.start == event.start and flight.start < flight.stop:
-                flight.start += len(event.statuses)
+            # And what comes late of a batch that has been sent again, in other parts, is not for those.
+            waits = flight.start < flight.stop and stop <= flight.stop and flight.attempt == event.attempt
+            if flight.node == event.node and flight.start == event.start and waits:
+                flight.start = stop
                 return True
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.batch import Answer, BatchDone, BatchLost, BatchReleased
-from ..core.events import Event, Finished, Lost, Status
+from ..core.events import Event, Finished
 from .course import Course
 from .endings import Endings
 from .flights import Flight
@@ -32,8 +32,8 @@ class Hearing:
                 course.take_in(event)
         for message in messages:
             match message:
-                case BatchDone(number):
-                    course.flights.pop(number)
+                case BatchDone(number):  # what has not been told of it by now never will be
+                    self._endings.lost(course.flights.pop(number), BatchLost(number, None, "nothing told of it"))
                 case BatchReleased(number, start):
                     self._released(course.flights.get(number), start)
                 case BatchLost(number):
@@ -54,12 +54,6 @@ class Hearing:
         """A worker gives branches back: they are ready again."""
         if flight is None:
             return
-        course = self._course
         start, stop = max(start, flight.start), flight.stop
         flight.stop = min(start, stop)
-        if course.stopped and start < stop:
-            course.journal.emit([Lost(flight.node, start, stop, Status.CANCELLED, "")])
-            course.schedule.finish(flight.node, start, bytes([Status.CANCELLED]) * (stop - start))
-            return
-        for branch in range(start, stop):
-            course.schedule.again(flight.node, branch)
+        self._course.put_back(flight.node, start, stop)

@@ -24,10 +24,18 @@ def flight(number=1, start=0, stop=10, node="work", step=STEP):
     return Flight(number, node, step, start, stop, 1)
 
 
-def finished(start, count, node="work"):
+def finished(start, count, node="work", attempt=1):
     nothing = array("d", [0.0] * count)
     return Finished(
-        node, start, bytes([Status.COMPLETED]) * count, 1, 7, nothing, nothing, array("q", [0] * count), (b"",) * count
+        node,
+        start,
+        bytes([Status.COMPLETED]) * count,
+        attempt,
+        7,
+        nothing,
+        nothing,
+        array("q", [0] * count),
+        (b"",) * count,
     )
 
 
@@ -128,3 +136,12 @@ def test_what_no_flight_waits_for_is_late(flights):
     flights.add(flight(2, 4, 8))
     flights.pop(1)
     assert [flights.heard(finished(start, 1)) for start in (0, 4, 4)] == [False, True, False]
+
+
+@pytest.mark.parametrize("late", [finished(0, 5), finished(0, 2, attempt=2)])
+def test_what_is_told_late_counts_for_no_batch_that_it_is_not_a_part_of(flights, late):
+    """Its branches have been sent again, in other parts, or for another attempt."""
+    one = flight(1, 0, 4)
+    flights.add(one)
+    assert not flights.heard(late)
+    assert (one.start, one.stop) == (0, 4)
