@@ -21,7 +21,7 @@ from .folders import make_folder, remove_folder
 class Channel:
     """Listens on a local socket. One thread accepts, one more for each worker reads."""
 
-    def __init__(self, greet: Callable[[int, int], None]) -> None:
+    def __init__(self, greet: Callable[[tuple[int, int], int], None]) -> None:
         self.key = os.urandom(32)
         self.folder = make_folder("fanlab-")  # of sockets, for this user only
         self.pages = _pages(self.folder)  # of the workers' status pages
@@ -29,7 +29,7 @@ class Channel:
         self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
         self._watch.bind(self.watch)
         self._watch.listen(4096)
-        self._greet = greet  # told (slot, process id) when a worker connects
+        self._greet = greet  # told ((slot, its generation), process id) when a worker connects
         self._runs: dict[str, Deliver] = {}
         self._workers: dict[int, tuple[Connection[Any, Any], threading.Event]] = {}
         threading.Thread(target=self._accept, name="fanlab-channel", daemon=True).start()
@@ -51,6 +51,10 @@ class Channel:
     def close(self, run: str) -> None:
         """Drop what is still told of a run."""
         self._runs.pop(run, None)
+
+    def has(self, worker: int) -> bool:
+        """Whether a worker is connected."""
+        return worker in self._workers
 
     def ask(self, worker: int, request: tuple[str, int]) -> None:
         """Ask a worker to give back what it has not started of a (run, batch)."""

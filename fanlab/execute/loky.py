@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from ..core.batch import Batch, BatchDone, BatchLost
 from . import process
@@ -13,6 +14,20 @@ from .slots import Slot, slots
 from .worker import MissingBlob, StaleModules
 
 _DRAIN_SECONDS = 2.0  # how long to wait for what a dead worker still told
+
+
+@dataclass(slots=True)
+class _Given:
+    """A batch that a worker has, and has not answered."""
+
+    slot: Slot
+    generation: int  # of the slot's worker
+    future: Future[None] | None = None  # loky's own word of it
+
+    @property
+    def here(self) -> bool:
+        """Whether the slot still has the worker that it was given to."""
+        return self.slot.generation == self.generation
 
 
 class Loky:
@@ -26,7 +41,9 @@ class Loky:
         self.slots = jobs
         self._run, self._deliver = run, deliver
         self._pool = slots()
-        self._given: dict[int, Slot] = {}
+        self._given: dict[int, _Given] = {}
+        self._given_up: set[int] = set()  # batches whose worker was to be ended: they are not sent again
+        self._over = False
         self._pool.channel.open(run, self._heard)
         self._pool.first(jobs)
 
@@ -35,70 +52,105 @@ class Loky:
         return self._pool.room(self.slots)
 
     def submit(self, batch: Batch, blobs: Blobs, seconds: float | None) -> Future[None]:
-        """Send a batch to the slot that should be idle first."""
-        with self._pool.lock:
-            slot = self._pool.take(self.slots, batch.number, seconds)
-            self._given[batch.number] = slot
-            needed = {key: blobs[key] for key in batch.blobs if key not in slot.sent}
-            future = slot.call(process.run_batch, pickle.dumps((batch, needed), 5))
-            slot.sent.update(needed)
-            generation = slot.generation
-        future.add_done_callback(lambda done: self._ended(slot, generation, batch, blobs, done))
+        """Send a batch to the slot that should be idle first. Raises what starting a worker raises."""
+        number = batch.number
+        try:
+            with self._pool.lock:
+                slot = self._pool.take(self.slots, number, seconds)
+                given = self._given[number] = _Given(slot, slot.generation)
+                needed = {key: blobs[key] for key in batch.blobs if key not in slot.sent}
+                future = given.future = slot.call(process.run_batch, pickle.dumps((batch, needed), 5))
+                slot.sent.update(needed)
+                generation = given.generation = slot.generation
+            future.add_done_callback(lambda done: self._ended(slot, generation, batch, blobs, done))
+        except BaseException:  # nobody would ever say that it has ended
+            with self._pool.lock:
+                found = self._given.get(number)
+                if self._free(number) and found is not None:
+                    found.slot.abandon()
+            raise
         return future
 
     def release(self, number: int) -> None:
         """Ask the worker that has a batch for what it has not started of it."""
-        slot = self._given.get(number)
-        if slot is not None and slot.worker:
-            self._pool.channel.ask(slot.worker, (self._run, number))
+        given = self._given.get(number)
+        if given is not None and given.here and given.slot.worker:
+            self._pool.channel.ask(given.slot.worker, (self._run, number))
 
     def running(self, number: int) -> Status | None:
         """What the worker of a batch runs now: this batch, or one before it."""
         with self._pool.lock:  # a death closes the page
-            slot = self._given.get(number)
-            return slot.status() if slot is not None else None
+            given = self._given.get(number)
+            return given.slot.status() if given is not None and given.here else None
 
     def kill(self, number: int) -> None:
         """End the worker that has a batch."""
-        slot = self._given.get(number)
-        if slot is not None:
-            slot.kill()
+        with self._pool.lock:  # so that it is not another batch's worker meanwhile
+            self._given_up.add(number)
+            given = self._given.get(number)
+            if given is not None and given.here:
+                given.slot.kill()
 
     def shutdown(self) -> None:
-        """Hear no more of the run; the workers stay warm."""
+        """Hear no more of the run, and end what still runs of it; the workers stay warm."""
+        self._over = True
         self._pool.channel.close(self._run)
+        with self._pool.lock:
+            left = list(self._given.items())
+            for number, given in left:
+                status = given.slot.status()
+                alone = len(given.slot.batches) == 1 if status is None else status.batch == number
+                if given.here and alone:
+                    self.kill(number)
+        for number, given in left:
+            if given.future is not None and given.future.done() and given.future.exception() is None:
+                self._heard(BatchDone(number))
 
     def _heard(self, message: Message) -> None:
         """Pass on what a worker told; a batch that is done frees its slot before loky says so."""
-        if isinstance(message, BatchDone):
-            self._free(message.number)
-        self._deliver(message)
+        if not isinstance(message, BatchDone) or self._free(message.number):
+            self._deliver(message)
 
-    def _free(self, number: int) -> None:
+    def _free(self, number: int) -> bool:
+        """A batch is answered, and its slot has it no longer; False where that has happened before."""
         with self._pool.lock:
-            slot = self._given.pop(number, None)
-            if slot is not None:
-                slot.batches.pop(number, None)
-
-    def _renew(self, slot: Slot, generation: int) -> None:
-        """Have a new worker in a slot: the one that it has imported something that has changed since."""
-        with self._pool.lock:
-            if slot.generation == generation:
-                slot.kill()
-                slot.replace()
+            given = self._given.pop(number, None)
+            if given is not None:
+                given.slot.batches.pop(number, None)
+            return given is not None
 
     def _ended(self, slot: Slot, generation: int, batch: Batch, blobs: Blobs, done: Future[None]) -> None:
         """A batch has ended in its worker, or its worker has (called in a thread of the slot's executor)."""
-        error = done.exception()
+        error, number = done.exception(), batch.number
         if error is None:
+            with self._pool.lock:  # here too: nothing is heard of a run that is over
+                slot.batches.pop(number, None)
+            if self._over:
+                self._heard(BatchDone(number))
             return
-        if isinstance(error, (MissingBlob, StaleModules)):
-            self._free(batch.number)
+        try:
+            if isinstance(error, (MissingBlob, StaleModules)) and not (self._over or number in self._given_up):
+                self._send_again(slot, generation, batch, blobs, stale=isinstance(error, StaleModules))
+            else:
+                self._lose(slot, generation, number, error)
+        except Exception as fault:  # noqa: BLE001 (loky would only log it, and the run would wait for ever)
+            self._free(number)
+            self._deliver(BatchLost(number, None, f"{type(fault).__name__}: {fault}"))
+
+    def _send_again(self, slot: Slot, generation: int, batch: Batch, blobs: Blobs, *, stale: bool) -> None:
+        """A worker could not begin a batch: it lacked bytes, or has imported something that has changed since."""
+        self._free(batch.number)
+        with self._pool.lock:
             slot.sent.clear()
-            if isinstance(error, StaleModules):
-                self._renew(slot, generation)
-            self.submit(batch, blobs, None)
-            return
+            if stale and slot.generation == generation:
+                slot.kill()
+                slot.replace()
+        self.submit(batch, blobs, None)
+        if self._over or batch.number in self._given_up:  # meanwhile
+            self.kill(batch.number)
+
+    def _lose(self, slot: Slot, generation: int, number: int, error: BaseException) -> None:
+        """A batch's worker has ended: say so after all that it has told, unless that was that the batch was done."""
         # Another batch may have put a new worker in the slot already; what the old one has told still comes first.
         with self._pool.lock:
             worker = slot.worker_of(generation)
@@ -107,10 +159,10 @@ class Loky:
             status = slot.status(generation)
             if slot.generation == generation:
                 slot.replace()
-        self._free(batch.number)
-        culprit = status.branch if status is not None and status.batch == batch.number else None
-        waited = status is not None and status.batch != batch.number
-        self._deliver(BatchLost(batch.number, culprit, _reason(error), waited))
+        if self._free(number):
+            culprit = status.branch if status is not None and status.batch == number else None
+            waited = status is not None and status.batch != number
+            self._deliver(BatchLost(number, culprit, _reason(error), waited))
 
 
 def _reason(error: BaseException) -> str:

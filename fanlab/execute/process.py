@@ -19,7 +19,7 @@ from .worker import Bench, MissingBlob
 _bench: Bench | None = None
 
 
-def begin(address: str, watch: str, key: bytes, slot: int, pages: str) -> None:
+def begin(address: str, watch: str, key: bytes, slot: tuple[int, int], pages: str) -> None:
     """Set a worker process up: called once in it, before its first batch."""
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the kernel ends us

@@ -81,7 +81,9 @@ class Line:
 class Sender(Line):
     """What a worker process tells the process that started it; ends the worker when that one is gone."""
 
-    def __init__(self, address: str, key: bytes, slot: int, release: Callable[[tuple[str, int]], None]) -> None:
+    def __init__(
+        self, address: str, key: bytes, slot: tuple[int, int], release: Callable[[tuple[str, int]], None]
+    ) -> None:
         self._release = release
         super().__init__(Client(address, authkey=key), (slot, os.getpid()))
 

@@ -40,24 +40,26 @@ class Slot:
         self._ended: dict[int, tuple[int, Status | None]] = {}  # of earlier generations: the worker, and what it ran
         self._page: Page | None = None
         self._cores = cores
-        self._pool = self._new()
+        self._pool: Any = None  # made when something is to be called
 
     def call(self, function: Any, *args: Any) -> Future[Any]:
         """Have the worker call something; a new worker, if it has ended while it was idle."""
         try:
-            future: Future[Any] = self._pool.submit(function, *args)
+            future = self._submit(function, *args)
         except RuntimeError:
             if not self._started:  # this process is ending, and loky has started the worker before it noticed
                 self.kill()
             self.replace()
-            future = self._pool.submit(function, *args)
+            future = self._submit(function, *args)
         if not self._started:
             self._started = True
             _call_at_exit(self._end)
         return future
 
-    def greet(self, worker: int) -> None:
+    def greet(self, worker: int, generation: int) -> None:
         """A new worker process has begun: it has nothing yet."""
+        if generation != self.generation:  # it has ended meanwhile, and been replaced
+            return
         self._forget_page()
         self.worker = worker
         self.sent.clear()
@@ -82,19 +84,36 @@ class Slot:
         self.worker = 0
         self._forget_page()
         self.sent.clear()
-        self._pool = self._new()
+        self._started, self._pool = False, None
+
+    def abandon(self) -> None:
+        """Start over, if nobody else needs the worker: what has been interrupted may have been given to it, or not."""
+        if not self.batches:
+            self.kill()
+            self.replace()
 
     def kill(self) -> None:
         """End the worker at once."""
         # One that is still starting has not said which process it is; its executor knows, in an attribute of its own.
-        for worker in [self.worker] if self.worker else list(getattr(self._pool, "_processes", None) or ()):
+        # And one that has idled for long enough is none of the executor's any more while it ends.
+        workers = set(getattr(self._pool, "_processes", None) or ())
+        if self._channel.has(self.worker):
+            workers.add(self.worker)
+        for worker in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
 
     def close(self) -> None:
         """End the worker and the threads that serve it."""
-        self._pool.shutdown(wait=True, kill_workers=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
         self._forget_page()
+
+    def _submit(self, function: Any, *args: Any) -> Future[Any]:
+        if self._pool is None:
+            self._pool = self._new()
+        found: Future[Any] = self._pool.submit(function, *args)
+        return found
 
     def _forget_page(self) -> None:
         page, self._page = self._page, None
@@ -102,9 +121,8 @@ class Slot:
             page.close()
 
     def _new(self) -> Any:
-        self._started = False
         channel = self._channel
-        setup = (channel.address, channel.watch, channel.key, self.index, channel.pages)
+        setup = (channel.address, channel.watch, channel.key, (self.index, self.generation), channel.pages)
         # Each worker is one of many: libraries that start a thread for each core get their share of the cores.
         env = {f"{name}_NUM_THREADS": str(self._cores) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
         env = {name: os.environ.get(name, value) for name, value in env.items()}
@@ -179,10 +197,11 @@ class Slots:
             finally:
                 self.lock.release()
 
-    def _greet(self, index: int, worker: int) -> None:
+    def _greet(self, slot: tuple[int, int], worker: int) -> None:
+        index, generation = slot
         with self.lock:
             if index < len(self._slots):
-                self._slots[index].greet(worker)
+                self._slots[index].greet(worker, generation)
 
 
 _slots: Slots | None = None

@@ -1,22 +1,35 @@
-"""The executor on loky: what a dead worker has told comes before the word of its death."""
+"""The executor on loky: each batch is answered once, after all that its worker has told, and then its slot is free."""
 
+import os
+import signal
 import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
-from fanlab.core.batch import BatchLost
+from fanlab.core.batch import BatchDone, BatchLost
 from fanlab.execute import loky
 from fanlab.execute.loky import Loky
 from fanlab.execute.page import Status
 from fanlab.execute.slots import Slot
+from fanlab.execute.worker import MissingBlob, StaleModules
+
+BATCH = SimpleNamespace(number=7, blobs=())
 
 
 @pytest.fixture
 def told():
     """What happened, in order."""
     return []
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Which processes were ended."""
+    found = []
+    monkeypatch.setattr(os, "kill", lambda process, kind: found.append((process, kind)))
+    return found
 
 
 @pytest.fixture
@@ -28,50 +41,146 @@ def channel(tmp_path, told):
         pages=str(tmp_path),
         open=lambda run, deliver: None,
         close=lambda run: None,
+        has=lambda worker: worker in (4711, 4712),
         wait_ended=lambda worker, seconds: told.append(("heard", worker)),
     )
 
 
 @pytest.fixture
-def slot(channel):
+def calls():
+    """What the slot's worker was given, as loky's futures."""
+    return []
+
+
+@pytest.fixture
+def slot(channel, calls, monkeypatch):
     slot = Slot(0, channel, 1, lambda: None)
     slot.worker = 4711
+
+    def call(*_):
+        calls.append(Future())
+        return calls[-1]
+
+    monkeypatch.setattr(slot, "call", call)
     return slot
 
 
 @pytest.fixture
-def executor(monkeypatch, channel, told):
-    pool = SimpleNamespace(channel=channel, lock=threading.RLock(), first=lambda count: [])
+def executor(monkeypatch, channel, told, slot):
+    def take(count, number, seconds):
+        slot.batches[number] = float("inf")
+        return slot
+
+    pool = SimpleNamespace(channel=channel, lock=threading.RLock(), first=lambda count: [], take=take)
     monkeypatch.setattr(loky, "slots", lambda: pool)
     return Loky("run", 1, told.append)
 
 
-def died():
-    found = Future()
-    found.set_exception(RuntimeError("exit codes of the workers are {SIGKILL(-9)}"))
-    return found
+DEATH = RuntimeError("exit codes of the workers are {SIGKILL(-9)}")
 
 
 @pytest.mark.parametrize("replaced", [0, 1, 2])
-def test_a_death_is_told_after_all_that_the_dead_worker_has_told(executor, slot, told, replaced):
+def test_a_death_is_told_after_all_that_the_dead_worker_has_told(executor, slot, calls, told, replaced):
     """Also where another batch has put a new worker in the slot, before this one hears that the old one has ended."""
+    executor.submit(BATCH, {}, None)
     for _ in range(replaced):
         slot.replace()
-    executor._ended(slot, 0, SimpleNamespace(number=7), {}, died())
+    calls[0].set_exception(DEATH)
     assert told == [("heard", 4711), BatchLost(7, None, "SIGKILL(-9)")]
     assert slot.generation == max(1, replaced)
+    assert slot.batches == {}
 
 
-@pytest.mark.parametrize(
-    ("batch", "culprit", "waited"), [(7, 3, False), (6, None, True), (None, None, False)], ids=["it", "another", "none"]
-)
-def test_a_batch_whose_worker_ran_another_one_is_told_to_have_waited(
-    executor, slot, told, monkeypatch, batch, culprit, waited
-):
-    status = Status(batch, 3, 0.0) if batch is not None else None
-    monkeypatch.setattr(Slot, "status", lambda self, generation=None: status)
-    executor._ended(slot, 0, SimpleNamespace(number=7), {}, died())
-    assert told[1:] == [BatchLost(7, culprit, "SIGKILL(-9)", waited)]
+def test_a_worker_that_dies_after_its_batch_was_done_has_lost_nothing(executor, slot, calls, told):
+    executor.submit(BATCH, {}, None)
+    executor._heard(BatchDone(7))
+    calls[0].set_exception(DEATH)
+    assert told == [BatchDone(7), ("heard", 4711)]
+
+
+def test_a_batch_that_was_lost_is_not_done_later(executor, calls, told):
+    executor.submit(BATCH, {}, None)
+    calls[0].set_exception(DEATH)
+    executor._heard(BatchDone(7))
+    assert told == [("heard", 4711), BatchLost(7, None, "SIGKILL(-9)")]
+
+
+@pytest.mark.parametrize("error", [MissingBlob(), StaleModules()])
+def test_a_batch_that_could_not_begin_is_sent_again(executor, slot, calls, told, killed, error):
+    executor.submit(BATCH, {}, None)
+    calls[0].set_exception(error)
+    assert len(calls) == 2
+    assert list(slot.batches) == [7]
+    executor._heard(BatchDone(7))
+    assert told == [BatchDone(7)]
+    assert slot.batches == {}
+
+
+def test_a_batch_that_cannot_be_sent_again_is_lost(executor, slot, calls, told, monkeypatch):
+    def fails(*_):
+        raise OSError("no process is left")
+
+    executor.submit(BATCH, {}, None)
+    monkeypatch.setattr(slot, "call", fails)
+    calls[0].set_exception(MissingBlob())
+    assert told == [BatchLost(7, None, "OSError: no process is left")]
+    assert slot.batches == {}
+
+
+@pytest.mark.parametrize("ends", [lambda executor: executor.kill(7), lambda executor: executor.shutdown()])
+def test_a_batch_that_was_given_up_is_not_sent_again(executor, slot, calls, told, killed, ends):
+    executor.submit(BATCH, {}, None)
+    ends(executor)
+    calls[0].set_exception(MissingBlob())
+    assert len(calls) == 1
+    assert [type(message) for message in told[1:]] == [BatchLost]
+    assert slot.batches == {}
+
+
+@pytest.mark.parametrize("fault", [OSError("no process is left"), KeyboardInterrupt()])
+def test_a_batch_that_cannot_be_sent_leaves_its_slot_free(executor, slot, killed, monkeypatch, fault):
+    def fails(*_):
+        raise fault
+
+    monkeypatch.setattr(slot, "call", fails)
+    with pytest.raises(type(fault)):
+        executor.submit(BATCH, {}, None)
+    assert slot.batches == {}
+    assert killed == [(4711, signal.SIGKILL)]  # which may have been given it
+    assert slot.generation == 1
+
+
+@pytest.mark.parametrize("first", ["the run is over", "the batch is done"])
+def test_a_run_that_is_over_leaves_its_slots_free(executor, slot, calls, told, killed, first):
+    """Nothing that its workers tell is heard any more: loky's word stands for it."""
+    executor.submit(BATCH, {}, None)
+    if first == "the run is over":
+        executor.shutdown()
+    calls[0].set_result(None)
+    executor.shutdown()
+    assert slot.batches == {}
+    assert told == [BatchDone(7)]
+
+
+def test_the_end_of_a_run_ends_what_still_runs_of_it(executor, slot, killed, monkeypatch):
+    executor.submit(BATCH, {}, None)
+    slot.batches[8] = 0.0  # another run's
+    for number in (8, 7):
+        monkeypatch.setattr(slot, "status", lambda generation=None, number=number: Status(number, 0, 0.0))
+        executor.shutdown()
+        assert killed == ([] if number == 8 else [(4711, signal.SIGKILL)])
+
+
+def test_nobody_else_is_ended_in_place_of_a_worker_that_is_dead(executor, slot, killed):
+    executor.submit(BATCH, {}, None)
+    slot.replace()
+    slot.worker = 4712  # which runs another batch
+    executor.kill(7)
+    assert killed == []
+    assert executor.running(7) is None
+
+
+# slots
 
 
 def test_a_slot_remembers_a_few_generations_only(slot):
@@ -79,3 +188,22 @@ def test_a_slot_remembers_a_few_generations_only(slot):
         slot.replace()
     assert [slot.worker_of(generation) for generation in (0, 19, 20)] == [0, 0, 0]
     assert len(slot._ended) <= 8
+
+
+def test_a_worker_that_was_replaced_before_it_was_heard_is_not_greeted(slot):
+    slot.replace()
+    slot.greet(4711, 0)
+    assert slot.worker == 0
+    slot.greet(4712, 1)
+    assert slot.worker == 4712
+
+
+@pytest.mark.parametrize(
+    ("worker", "processes", "ended"), [(4711, [4711], [4711]), (1, [5], [5]), (4711, [5], [5, 4711])]
+)
+def test_a_worker_is_ended_that_has_not_said_which_process_it_is(slot, killed, worker, processes, ended):
+    """While it starts; then the slot may know another, which has idled for long enough and has ended, or is about to."""
+    slot.worker = worker
+    slot._pool = SimpleNamespace(_processes=dict.fromkeys(processes))
+    slot.kill()
+    assert sorted(process for process, _ in killed) == ended
