@@ -17,6 +17,8 @@ from ..core.batch import Unread
 from .base import Deliver
 from .folders import make_folder, remove_folder
 
+_PAUSE_SECONDS = 0.05  # before one more attempt to let a worker in
+
 
 class Channel:
     """Listens on a local socket. One thread accepts, one more for each worker reads."""
@@ -30,6 +32,7 @@ class Channel:
         self._watch.bind(self.watch)
         self._watch.listen(4096)
         self._greet = greet  # told ((slot, its generation), process id) when a worker connects
+        self._over = threading.Event()
         self._runs: dict[str, Deliver] = {}
         self._workers: dict[int, tuple[Connection[Any, Any], threading.Event]] = {}
         threading.Thread(target=self._accept, name="fanlab-channel", daemon=True).start()
@@ -73,20 +76,25 @@ class Channel:
 
     def end(self) -> None:
         """Listen no more, and remove the folders."""
+        self._over.set()
         self._listener.close()
         self._watch.close()
         for folder in {self.folder, self.pages}:
             remove_folder(folder)
 
     def _accept(self) -> None:
-        while True:
+        while not self._over.is_set():
             try:
                 connection = self._listener.accept()
             except (AuthenticationError, EOFError, ConnectionError):  # not one of our workers, or one that died
                 continue
-            except OSError:
-                return
-            threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+            except OSError:  # no descriptor is left: the worker waits until one is given back
+                self._over.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+            except RuntimeError:  # no thread is left: the worker ends, and its executor tells
+                connection.close()
 
     def _read(self, connection: Connection[Any, Any]) -> None:
         worker = 0

@@ -20,6 +20,7 @@ from .wire import Ask, Claim, Granted, Hello, Post, Ran
 
 _MARK = ".mark"
 _STALE_SECONDS = 7 * 24 * 3600.0  # a worker that comes later gets its artifacts through the engine
+_PAUSE_SECONDS = 0.05  # before one more attempt to let a worker in
 HOST = "FANLAB_HOST"  # the address under which workers reach the kernel, where it cannot be told
 
 
@@ -99,9 +100,15 @@ class Exchange:
         while not self._over:
             try:
                 connection = self._listener.accept()
-            except OSError:  # no descriptor is left, or the other end has gone already
+            except ConnectionError:  # the other end has gone already
                 continue
-            threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+            except OSError:  # no descriptor is left: the worker waits until one is given back
+                time.sleep(_PAUSE_SECONDS)
+                continue
+            try:
+                threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+            except RuntimeError:  # no thread is left: the worker's batches are lost
+                connection.close()
         self._listener.close()
 
     def _read(self, connection: Connection[Any, Any]) -> None:

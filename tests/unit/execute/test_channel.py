@@ -1,0 +1,79 @@
+"""The kernel's end of the channel: whoever wants to tell something is let in."""
+
+import errno
+import os
+import pickle
+import threading
+from multiprocessing.connection import Client, Listener
+
+import pytest
+
+from fanlab.execute import channel
+from fanlab.execute.channel import Channel
+
+FAULTS = (
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.ENFILE, "Too many open files in system"),
+    EOFError(),
+)
+
+
+@pytest.fixture
+def greeted():
+    """Who was greeted, and an event that is set by it."""
+    return [], threading.Event()
+
+
+@pytest.fixture
+def opened(greeted):
+    """Open a channel."""
+    channels = []
+
+    def greet(*who):
+        greeted[0].append(who)
+        greeted[1].set()
+
+    def opened():
+        channels.append(Channel(greet))
+        return channels[-1]
+
+    yield opened
+    for found in channels:
+        found.end()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["no descriptor", "none in the system", "gone"])
+def test_a_worker_is_let_in_that_could_not_be_let_in_at_once(opened, greeted, monkeypatch, fault):
+    faults = [fault, fault]
+
+    class Busy(Listener):
+        def accept(self):
+            if faults:
+                raise faults.pop()
+            return super().accept()
+
+    monkeypatch.setattr(channel, "Listener", Busy)
+    made = opened()
+    with Client(made.address, authkey=made.key) as worker:
+        worker.send_bytes(pickle.dumps(((0, 3), os.getpid())))
+        assert greeted[1].wait(30)
+    assert greeted[0] == [((0, 3), os.getpid())]
+    assert not faults
+
+
+def test_a_worker_for_which_there_is_no_thread_is_sent_away_and_the_next_is_let_in(opened, greeted, monkeypatch):
+    start, full = threading.Thread.start, [RuntimeError("can't start new thread")]
+
+    def starts(thread):
+        if full and thread.name == "fanlab-reader":
+            raise full.pop()
+        start(thread)
+
+    made = opened()
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    with Client(made.address, authkey=made.key) as worker, pytest.raises((EOFError, ConnectionError)):
+        worker.recv_bytes()
+    with Client(made.address, authkey=made.key) as worker:
+        worker.send_bytes(pickle.dumps(((1, 0), os.getpid())))
+        assert greeted[1].wait(30)
+    assert greeted[0] == [((1, 0), os.getpid())]
