@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..core.events import Event, Expanded, Failure, Finished, Grown, Lost, Status
 from ..core.expand import CALL, Shape
-from ..core.schedule import Fresh
 from ..core.seal import Unsendable
 from ..core.spec import Argument, Node
+from ..core.standing import Fresh
 from ..errors import CannotSend, FanlabError
 from ..store.codecs import type_name
 from .course import Course, failed

@@ -13,9 +13,9 @@ from ..core.expand import Items, Shape, Source, combine, items_of, key_label, la
 from ..core.graph import Growth
 from ..core.joins import Calls, Groups, Join, Leaves, Order, Tree, grouped
 from ..core.record import Record
-from ..core.schedule import Fresh
 from ..core.seal import Ref, Unsendable
 from ..core.spec import Argument, Node
+from ..core.standing import Fresh
 from ..core.trace import label_row, labels_of
 from ..errors import CannotSend, FanlabError, FanOutError, StepCallError
 from ..store.codecs import type_name

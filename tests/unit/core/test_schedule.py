@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fanlab.core.events import Status
 from fanlab.core.expand import CALL, Shape, Source, combine
-from fanlab.core.schedule import Dropped, Schedule
+from fanlab.core.losses import Dropped
+from fanlab.core.schedule import Schedule
 from fanlab.core.spec import Step, unmapped
 from fanlab.core.trace import Trace, trace
 from fanlab.errors import FanOutError
