@@ -25,6 +25,7 @@ from ..core.code_key import CodeKey, code_key
 from ..core.code_token import outline
 from ..errors import Unhashable
 from .arrays import TELL, Token
+from .effort import counted, effort
 from .formats import Unsaved, has_format, saved
 
 Code = Callable[[Any], str | None]  # tells functions, classes and modules; None for anything else
@@ -69,7 +70,8 @@ def hash_value(value: Any, code: Code | None = None) -> str:
     """
     if type(value) in _FAST:
         return xxhash.xxh3_128_hexdigest(pickle.dumps(value, 5))
-    return xxhash.xxh3_128_hexdigest(_Hashing(code or _keyed, ordered=code is None).token(value))
+    with counted():
+        return xxhash.xxh3_128_hexdigest(_Hashing(code or _keyed, ordered=code is None).token(value))
 
 
 def _keyed(thing: Any) -> str | None:
@@ -116,6 +118,7 @@ class _Hashing:
     def __init__(self, code: Code, *, ordered: bool = False) -> None:
         self._code = code
         self._open: dict[int, int] = {}  # containers that are being told, by how deep they are
+        self._effort = effort()
         self._reached = sys.maxsize  # how far up something has referred to what is being told
         self._done: dict[int, tuple[Any, bytes]] = {}  # of objects, which are kept so that their ids stay theirs
         self._rows = {list, tuple, dict} if ordered else {list, tuple}
@@ -139,6 +142,7 @@ class _Hashing:
         return self._nested(kind, value)
 
     def _nested(self, kind: type, value: Any) -> bytes:
+        self._effort.begin(kind, value)
         depth = self._open[id(value)] = len(self._open)
         above, self._reached = self._reached, sys.maxsize
         try:
@@ -150,6 +154,7 @@ class _Hashing:
         token = b"%b:%b" % (kind.__name__.encode(), xxhash.xxh3_128_digest(content))
         if self._reached >= depth:  # nothing in it refers to what is around it
             self._done[id(value)] = (value, token)
+            self._effort.end(value)
             self._reached = above
         else:
             self._reached = min(above, self._reached)
@@ -220,12 +225,9 @@ class _Hashing:
         if isinstance(reduced, str):
             return f"global {kind.__module__}.{reduced}".encode()
         make, args, state, items, pairs = [*reduced, None, None, None][:5]
-        parts = [self._class(kind), self._class(make), self.token(args), self._state(state)]
-        parts += [
-            self.token(None if items is None else list(items)),
-            self.token(None if pairs is None else dict(pairs)),
-        ]
-        return b"".join(parts)
+        made = self._class(kind) + self._class(make) + self.token(args) + self._state(state)
+        rest = (None if items is None else list(items), None if pairs is None else dict(pairs))
+        return b"".join([made, *map(self.token, rest)])
 
     def _state(self, state: Any) -> bytes:
         """An object's attributes, in whatever order they have been set."""

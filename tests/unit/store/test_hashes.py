@@ -293,6 +293,46 @@ def test_what_is_nested_too_deeply_is_told():
         value = value.pop()
 
 
+class Node:
+    """One of many that know one another."""
+
+    def heard(self):
+        return self.near
+
+
+def knows_all(number, **attributes):
+    nodes = [Node() for _ in range(number)]
+    for node in nodes:
+        node.near = nodes
+        vars(node).update(attributes)
+    return nodes[0]
+
+
+def test_a_few_things_that_all_refer_to_one_another_have_a_hash():
+    assert hash_value(knows_all(5)) == hash_value(knows_all(5))
+    assert hash_value(knows_all(5)) != hash_value(knows_all(5, more=1))
+
+
+def test_many_things_that_all_refer_to_one_another_are_told_instead_of_going_round_for_ever():
+    node = knows_all(40)
+    for other in node.near:
+        other.nearest = list(node.near)
+    with pytest.raises(Unhashable) as caught:
+        hash_value(node)
+    assert str(caught.value) == (
+        "a Node has parts that refer to one another in too many ways to be compared\n"
+        "  do:    tell what it is with fanlab.register_hash(Node, function)"
+    )
+
+
+def test_methods_of_things_that_refer_to_one_another_end_too():
+    node = knows_all(30)
+    for other in node.near:
+        other.callbacks = [each.heard for each in node.near]
+    with pytest.raises(Unhashable):
+        hash_value(node)
+
+
 def test_what_has_no_content_is_told_with_the_way_out():
     with pytest.raises(Unhashable) as caught:
         hash_value({"a": [threading.Lock()]})
