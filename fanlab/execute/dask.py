@@ -128,8 +128,6 @@ def _done(future: Any, done: Done) -> None:
     try:
         error = future.exception()
         returned = future.result() if error is None else None
-    except CancelledError as cancelled:
-        error = cancelled
-    if isinstance(error, CancelledError):  # by us, or since the client has been closed, which may happen at any time
-        return
+    except CancelledError as cancelled:  # by us, who do not wait for it any more, or by somebody else at any time
+        error, returned = cancelled, None
     done(returned, f"{type(error).__name__}: {error}".partition("\n")[0] if error is not None else "")

@@ -20,12 +20,12 @@ def raises(error):
     ],
     ids=["told", "raised"],
 )
-def test_a_call_that_is_cancelled_while_it_is_asked_about_tells_nothing(exception):
+def test_a_call_that_is_cancelled_while_it_is_asked_about_is_told_as_lost(exception):
     from fanlab.execute.dask import _done
 
     told = []
     _done(SimpleNamespace(exception=exception), lambda *found: told.append(found))
-    assert told == []
+    assert told == [(None, "CancelledError: the client has been closed")]
 
 
 def test_a_call_that_fails_tells_the_first_line_why():
