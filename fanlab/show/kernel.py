@@ -26,9 +26,10 @@ LONGEST_SECONDS = 1.0  # unless it has gone on for so long against all estimates
 EVERY_SECONDS = 0.1  # between snapshots
 SELDOM_SECONDS = 1.0  # between those that take long to make
 ANSWER_SECONDS = 0.25  # between answers to what the page watches
+LONG_SECONDS = 2.0  # a run that takes longer may end when no page is there to take its record
 SHARE = 0.05  # of a run's time that the view may take
 
-_kept: dict[str, InKernel] = {}  # by pipeline: views of runs that failed, whose page may ask to run them again
+_kept: dict[str, InKernel] = {}  # by pipeline: views whose page may ask to run what failed again, or for the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,15 @@ def captured() -> bool:
     )
 
 
+def cell_of(parent: dict[str, Any]) -> dict[str, str]:
+    """The cell that a request runs, the request, and the page's session with the kernel; {} if a front end tells less.
+
+    A page that was loaded anew knows from it where to put what is sent for a request that is not its own.
+    """
+    header, cell = parent.get("header", {}), parent.get("metadata", {}).get("cellId")
+    return {"id": cell, "request": header["msg_id"], "session": header["session"]} if cell else {}
+
+
 class InKernel:
     """One display that begins and ends empty, so that a saved notebook holds the record only.
 
@@ -83,6 +93,7 @@ class InKernel:
         self._graph: dict[str, Any] = {}
         self._changed = True
         self._next = self._next_answer = 0.0
+        self._taken = True  # whether a page has the record, as far as can be told
         self._again = False  # whether the page wants what has failed to run again when the run has ended
         self._watched: dict[str, Any] = {}
         self._answered: dict[str, Any] = {}
@@ -132,6 +143,9 @@ class InKernel:
         if self._handle is not None:
             self._handle.update({}, raw=True)
         self._display(self._bundle(self._record), raw=True)
+        if self._widget is None:
+            with contextlib.suppress(Exception):
+                self._open_late()
 
     # sending
 
@@ -142,16 +156,25 @@ class InKernel:
         left = self._state()["left"]
         return left is None or left > SOON_SECONDS or now - self._begun > LONGEST_SECONDS
 
-    def _open(self) -> None:
+    def _make(self, phase: str) -> None:
         from .widget import PipelineWidget
 
         self._graph = self._snapshots.graph()
-        self._widget = PipelineWidget(self._graph, self._state(), self._hear)
+        self._widget = PipelineWidget(self._graph, self._state(), self._hear, cell_of(self._parent), phase)
+
+    def _open(self) -> None:
+        self._make("running")
         if self._handle is not None:
             self._handle.update(self._widget.bundle, raw=True)
         else:
             self._display(self._widget.bundle, raw=True)
         self._changed = False
+
+    def _open_late(self) -> None:
+        """What has failed before a view was worthwhile can be run again too: the page offers it below the record."""
+        if self._failed() and cell_of(self._parent) and not self._captured:
+            self._make("ended")
+            _kept[self._record.pipeline] = self
 
     def _send(self) -> None:
         if self._changed or self._snapshots.waiting:
@@ -172,10 +195,11 @@ class InKernel:
 
     def _end(self) -> None:
         """The last snapshot, and then the widget goes, unless its page may have a use for it."""
-        self._widget.state = state = self._state()
+        self._widget.state = self._state()
+        self._taken = not self._widget.cell or time.monotonic() - self._begun < LONG_SECONDS
         if self._captured:
             self._leave(self._record.status)
-        elif self._record.status in ("failed", "cancelled") and state["failed"]:
+        elif self._useful():
             self._answer()
             self._widget.phase = "ended"
             _kept[self._record.pipeline] = self
@@ -183,6 +207,13 @@ class InKernel:
                 self._run_again()
         else:
             self._widget.close()
+
+    def _useful(self) -> bool:
+        """Whether there is something to run again, or the record may have to be given to a page that comes later."""
+        return self._failed() or not self._taken
+
+    def _failed(self) -> bool:
+        return self._record.status in ("failed", "cancelled") and self._state()["failed"] > 0
 
     def _leave(self, status: str) -> None:
         """A run that has ended with this status has taken the view's place."""
@@ -200,6 +231,13 @@ class InKernel:
                 self._again = bool(content.get("wanted", True))
                 if self._widget.phase == "ended":
                     self._run_again()
+            case {"kind": "record"} if not self._taken and self._widget.phase == "ended":
+                self._widget.send({"kind": "record", "record": self._bundle(self._record)})
+            case {"kind": "taken"} if self._widget.phase == "ended":
+                self._taken = True
+                if not self._useful() and _kept.get(self._record.pipeline) is self:
+                    del _kept[self._record.pipeline]
+                    self._widget.close()
             case {"kind": "watch"}:
                 self._watched = content
                 self._answered = {}  # what is asked for again has not arrived

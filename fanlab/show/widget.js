@@ -95,6 +95,7 @@ class View {
     this.nodes = []; // what is drawn of each node
     this.zoom = null; // null: chosen by the view
     this.moved = false; // the person has scrolled: the view follows the run no more
+    this.shows = true; // what the kernel sends to the cell's output comes into this page
     this.detail = null;
     this.names = {};
     this.lastTold = 0;
@@ -353,7 +354,6 @@ class View {
     }
     wanted.forEach((found, place) => put(this.chips.children[place].children[1], number(sum[found])));
     this.again.hidden = !state.failed || this.phase === "rerunning";
-    if (this.restored && this.phase === "running" && state.status !== "running" && (state.status === "completed" || !state.failed)) this.toldInPlace(state.status);
     this.tick();
   }
 
@@ -415,7 +415,7 @@ class View {
   askAgain() {
     const wanted = this.again.getAttribute("aria-pressed") !== "true";
     if (this.phase === "ended") {
-      if (this.restored) awaited.set(this.state.pipeline, this.area);
+      this.shows ||= adopt(this.model);
       this.again.disabled = true;
       put(this.again, "Starting…");
     } else {
@@ -425,7 +425,6 @@ class View {
     this.model.send({ kind: "again", wanted });
     setTimeout(() => {
       if (this.phase === "ended") {
-        awaited.delete(this.state.pipeline);
         this.again.disabled = false;
         put(this.again, "Re-run failed");
         this.say_hint("The kernel does not answer: run the cell again");
@@ -612,7 +611,7 @@ class View {
       message.names?.forEach((name, offset) => { names[message.start + offset] = name; });
       this.grid?.retitle?.();
     } else if (message.kind === "timeline") this.paintTimeline(message);
-    else if (message.kind === "gone") { if (this.restored) this.ranElsewhere(message.status); else this.remove(); }
+    else if (message.kind === "gone") { if (this.shows) this.remove(); else this.ranElsewhere(message.status); }
   }
 
   paintTimeline(message) {
@@ -701,22 +700,18 @@ class View {
     });
     this.gone.observe(area, { childList: true, subtree: true });
   }
-  restore(area) { // in a page that was loaded anew: what the kernel sends to the cell's output does not reach it
-    this.restored = true;
+  restore(area) { // in a page that was loaded anew
+    this.shows = isOwn(this.model);
     this.area = area;
     this.paintTabs();
-    if (this.phase === "ended") this.keep(); else this.stand(area);
+    this.keep();
   }
-  toldInPlace(status) { // a run that this page shows without its record
-    this.again.hidden = this.cancel.hidden = true;
-    this.say_hint(`It has run again: ${status}. The cell's names hold what came out; run the cell to have the record here`);
-  }
-  ranElsewhere(status) { // in less time than a view takes to open
-    awaited.delete(this.state.pipeline);
+  ranElsewhere(status) { // and the cell's output is not found in this page
     this.body.hidden = this.total.element.hidden = this.explore.hidden = true;
     this.state = { ...this.state, status, begun: 0, failed: 0, failures: [] };
     this.paintHead();
-    this.toldInPlace(status);
+    this.again.hidden = this.cancel.hidden = true;
+    this.say_hint(`It has run again: ${status}. The cell's names hold what came out; run the cell to have the record here`);
   }
   unfold() {
     const open = this.body.hidden;
@@ -829,16 +824,50 @@ class Grid {
 
 // --- what the front end calls: once for the model, once for each place that shows it ------------------------------
 
-const awaited = new Map(); // by pipeline: the output in which its next run is to be shown, since the cell cannot
+function isOwn(model) { // whether this page has asked for the run, so that what the kernel sends for it comes into the cell's output
+  const { session } = model.get("cell");
+  return Boolean(session) && session === model.widget_manager?.kernel?.clientId;
+}
+function placeOf(model) { // of the run's cell in the notebook, -1 if it is not known
+  const { id } = model.get("cell"), cells = model.widget_manager?.context?.model?.cells;
+  return Array.from({ length: id ? cells?.length ?? 0 : 0 }, (_, place) => cells.get(place)).findIndex(cell => cell.id === id && cell.outputs);
+}
+const cellOf = model => placeOf(model) < 0 ? null : model.widget_manager.context.model.cells.get(placeOf(model));
 
+const titleOf = panel => document.querySelector(`.lm-TabBar-tab[data-id="${panel.id}"]`)?.title ?? "";
 function recordOf(model) { // the output with the record of a run that had ended before this page was loaded
   const { pipeline, status } = model.get("state"), path = model.widget_manager?.context?.path;
   const panels = [...document.querySelectorAll(".jp-NotebookPanel")];
-  const own = panels.length === 1 ? panels[0] : panels.find(panel => path && document.querySelector(`.lm-TabBar-tab[data-id="${panel.id}"]`)?.title.includes(path));
-  return own && [...own.querySelectorAll(".jp-CodeCell .jp-OutputArea")].reverse().find(area => {
+  const own = panels.length === 1 ? panels[0] : panels.find(panel => path && titleOf(panel).split("\n").some(line => line === path || (line.endsWith(path) && /[\s:：]/.test(line.at(-path.length - 1)))));
+  const place = placeOf(model), at = place < 0 || !own?.querySelector("[data-windowed-list-index]") ? "" : `[data-windowed-list-index="${place}"]`;
+  return own && [...own.querySelectorAll(`.jp-CodeCell${at} .jp-OutputArea`)].reverse().find(area => {
     const title = area.querySelector(".jp-RenderedHTMLCommon strong");
     return title && pipeline.startsWith(title.textContent.replace(/…$/, "")) && title.nextElementSibling?.textContent.includes(status);
   });
+}
+
+function take(model, record) { // of a run that ended while no page was there
+  const outputs = cellOf(model)?.outputs, output = { output_type: "display_data", data: record, metadata: {} };
+  if (!outputs) return;
+  const place = Array.from({ length: outputs.length }, (_, at) => outputs.get(at)).findIndex(found => "application/vnd.jupyter.widget-view+json" in found.data);
+  if (place < 0) { outputs.clear(); outputs.add(output); } // of an earlier run, if there is any
+  else outputs.set(place, output);
+  model.send({ kind: "taken" });
+}
+function adopt(model) { // whether what the kernel sends for a request that is not this page's goes into the cell's output from now on
+  const { request } = model.get("cell"), kernel = model.widget_manager?.kernel, cell = cellOf(model);
+  if (!cell || !kernel?.iopubMessage) return false;
+  const { outputs, executionCount } = cell, places = new Map(); // of displays, among the outputs
+  const hear = (_, { parent_header, header, content }) => {
+    if (cell.isDisposed || cell.executionCount !== executionCount) return void kernel.iopubMessage.disconnect(hear); // it has run since
+    if (parent_header.msg_id !== request) return;
+    const { transient, ...output } = content, display = transient?.display_id, kind = header.msg_type;
+    if (kind === "clear_output") { outputs.clear(content.wait); places.clear(); }
+    else if (kind === "update_display_data" && places.has(display)) outputs.set(places.get(display), { output_type: "display_data", ...output });
+    else if (["display_data", "execute_result", "stream", "error"].includes(kind)) places.set(display, outputs.add({ output_type: kind, ...output }) - 1);
+  };
+  kernel.iopubMessage.connect(hear);
+  return true;
 }
 
 function restore(model, show) { // wait for the record: outputs come into the page late, and some only when they are scrolled to
@@ -862,18 +891,20 @@ export default () => {
       const each = what => { for (const view of [...views]) what(view); };
       model.on("change:graph", () => each(view => view.setGraph()));
       model.on("change:state", () => { frame ||= requestAnimationFrame(() => { frame = 0; each(view => view.update()); }); });
-      model.on("change:phase", () => each(view => { view.update(); view.setPhase(); }));
-      model.on("msg:custom", message => each(view => view.hear(message)));
-      const place = area => {
-        const view = new View(model);
-        views.add(view);
-        view.onremove = () => views.delete(view);
-        view.restore(area);
-      };
-      if (model.get("phase") === "ended") return restore(model, place);
-      const area = awaited.get(model.get("state").pipeline);
-      awaited.delete(model.get("state").pipeline);
-      if (area?.isConnected) place(area);
+      model.on("change:phase", () => {
+        each(view => { view.update(); view.setPhase(); });
+        if (model.get("phase") === "ended" && isOwn(model)) model.send({ kind: "taken" });
+      });
+      model.on("msg:custom", message => { if (message.kind === "record") take(model, message.record); else each(view => view.hear(message)); });
+      if (model.get("phase") === "ended") {
+        model.send({ kind: isOwn(model) ? "taken" : "record" });
+        return model.get("state").failed && restore(model, area => {
+          const view = new View(model);
+          views.add(view);
+          view.onremove = () => views.delete(view);
+          view.restore(area);
+        });
+      }
     },
     render({ model, el }) {
       const view = new View(model);

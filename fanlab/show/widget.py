@@ -22,10 +22,18 @@ class PipelineWidget(anywidget.AnyWidget):
     graph = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     phase = traitlets.Unicode("running").tag(sync=True)  # running, cancelling, rerunning, ended
+    cell = traitlets.Dict().tag(sync=True)  # in whose output the run is shown, and the request that asked for it
     person = traitlets.Dict().tag(sync=True)  # what is open and chosen: the page sets it and never saves it
 
-    def __init__(self, graph: dict[str, Any], state: dict[str, Any], heard: Heard) -> None:
-        super().__init__(graph=graph, state=state)
+    def __init__(
+        self,
+        graph: dict[str, Any],
+        state: dict[str, Any],
+        heard: Heard,
+        cell: dict[str, str] | None = None,
+        phase: str = "running",
+    ) -> None:
+        super().__init__(graph=graph, state=state, cell=cell or {}, phase=phase)
         self._heard = heard
         self.on_msg(self._on_message)
         # ipykernel 7.4 handles what the page says in the shell that last sent something on this comm: the one

@@ -200,8 +200,8 @@ class Notebook:
     def wait_output(self, cell, *texts):
         """Wait until a cell's output says this: it may come into the page after the prompt has changed."""
         self.page.wait_for_function(
-            """([cell, texts]) => { const said = document.querySelectorAll(".jp-CodeCell")[cell].querySelector(".jp-OutputArea").innerText;
-                return texts.every(text => said.includes(text)); }""",
+            """([cell, texts]) => { const said = document.querySelectorAll(".jp-CodeCell")[cell]?.querySelector(".jp-OutputArea")?.innerText;
+                return texts.every(text => said?.includes(text)); }""",
             arg=[cell, texts],
         )
 
