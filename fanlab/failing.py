@@ -35,7 +35,8 @@ def raise_failure(run: Run, wanted: str = "") -> NoReturn:
     arguments = arguments_of(node, branch)
     given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     found = cause(failure)
-    ours = found if isinstance(found, FanlabError) and failure.exception is not None else None
+    travelled = failure.exception is not None and type(found).__qualname__ == failure.type
+    ours = found if isinstance(found, FanlabError) and travelled else None
     error = PipelineError(
         f"{node.name(branch)}{f' ({_short(given)})' if given else ''} failed: {failure.type}: "
         f"{ours.what if ours is not None else failure.message}{others(failures)}",

@@ -585,6 +585,29 @@ def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_message(pip
     assert isinstance(error.__cause__, fanlab.FanlabError)
 
 
+class Wants(Exception):
+    """One that pickle makes again with too few arguments, as many libraries' are."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+        self.second = second
+
+
+def test_an_exception_that_cannot_be_made_again_is_told_by_its_type_and_message(pipe, failed):
+    @step
+    def fails():
+        raise Wants("odd", 2)
+
+    @pipe
+    def run():
+        fails()
+
+    error = failed(run)
+    assert error.what == "fails failed: Wants: odd"
+    assert error.run["fails"].error == "Wants: odd"
+    assert error.__cause__.what == "Wants: odd"
+
+
 def test_a_result_that_cannot_be_pickled_fails_with_its_step_and_type(pipe, failed):
     @step
     def lock():
