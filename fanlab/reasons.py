@@ -17,7 +17,7 @@ from .core.record import NodeRecord, Record
 from .core.seal import Ref, Stored, is_scalar
 from .errors import FanlabError
 from .execute.telling import Telling
-from .execute.values import Values
+from .execute.values import Tabulate, Values
 from .show.text import short_repr
 from .store.database import Store
 
@@ -47,8 +47,8 @@ class Why(str):
 class Reasons:
     """Of one run. Earlier runs are read when they are asked for first."""
 
-    def __init__(self, record: Record, store: Store) -> None:
-        self._record, self._store = record, store
+    def __init__(self, record: Record, store: Store, tabulate: Tabulate | None = None) -> None:
+        self._record, self._store, self._tabulate = record, store, tabulate
         self._earlier: dict[str, tuple[Record, NodeRecord] | None] = {}
         self._read: list[Record] | None = None
         self._numbers: list[int] = []
@@ -183,7 +183,7 @@ class Reasons:
     def _texts(self, record: Record, node: NodeRecord, branch: int) -> dict[str, str]:
         key = (id(record), node.info.name)
         if key not in self._tellings:
-            values = Values(record, self._store.artifacts)
+            values = Values(record, self._store.artifacts, self._tabulate)
             self._tellings[key] = Telling(values, node.files.get)
         shared, mapped = self._tellings[key].arguments(node, branch, branch + 1)
         return {**shared, **{name: texts[0] for name, texts in mapped.items()}}

@@ -145,7 +145,7 @@ class Run:
         """What each row of `results` took, and why it ran: reason, attempts, worker, times. See show.profile."""
         from .show.profile import profile
 
-        reasons = Reasons(self._record, self._store)
+        reasons = Reasons(self._record, self._store, self._table)
         return profile(self._record, lambda node: [reasons.why(node, branch).words for branch in node.branches()])
 
     def why(self, name: str) -> Why:
@@ -155,7 +155,7 @@ class Run:
         source before and now where code changed, which is `.diff` too. For a fan-out's name it says how many
         branches ran for which reason. Raises NotFound with the nearest names.
         """
-        found, reasons = self[name], Reasons(self._record, self._store)
+        found, reasons = self[name], Reasons(self._record, self._store, self._table)
         if not isinstance(found, list):
             return reasons.why(found._node, found._number)
         return together([reasons.why(step._node, step._number) for step in found])
@@ -170,7 +170,7 @@ class Run:
 
         if not isinstance(other, Run):
             raise StepCallError(f"diff() takes a Run, not {other!r}", do="get one with Client().get_pipeline_run(name)")
-        return difference(Side(self._record, self._store.artifacts), Side(other._record, other._store.artifacts))
+        return difference(*(Side(run._record, run._store.artifacts, run._table) for run in (self, other)))
 
     @property
     def dag(self) -> graphviz.Digraph:

@@ -10,7 +10,7 @@ from ..core.record import NodeRecord, Record
 from ..core.seal import Packed
 from ..errors import FanlabError
 from ..execute.telling import Telling
-from ..execute.values import Values
+from ..execute.values import Tabulate, Values
 from ..store.artifacts import Artifacts
 from ..store.codecs import unpack
 from .columns import ABSENT, nullable
@@ -27,9 +27,9 @@ _Place = tuple[NodeRecord, int]
 class Side:
     """One of the two runs."""
 
-    def __init__(self, record: Record, artifacts: Artifacts) -> None:
+    def __init__(self, record: Record, artifacts: Artifacts, tabulate: Tabulate) -> None:
         self.record, self._artifacts = record, artifacts
-        self._values = Values(record, artifacts)
+        self._values = Values(record, artifacts, tabulate)
         self._tellings: dict[str, Telling] = {}
         self.places = {node.name(branch): (node, branch) for node, branch in record.walk()}
 

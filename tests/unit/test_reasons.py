@@ -54,6 +54,35 @@ def test_a_run_that_changed_nothing_names_the_run_that_did_the_work(define):
     assert sweep().why("fit") == f"cached from {first.name}"
 
 
+TOLERANT = """
+@step
+def fit(x):
+    return 1 / x
+
+@step
+def report(table, good):
+    return len(table), good
+
+@pipeline
+def sweep(xs):
+    fits = fit.map(xs)
+    return report(fits.results, fits.successful())
+"""
+
+
+def test_a_fan_in_that_is_told_of_failures_ran_since_the_branches_returned_something_else(define):
+    sweep = define(TOLERANT)
+    before = sweep([1, 0])
+    run = sweep([1, 2])
+    assert run.why("report") == (
+        "ran: the argument table changed: 'fit' returned something else; "
+        "the argument good changed: 'fit' returned something else"
+    )
+    assert run.diff(before).loc["report", "differs"] == "arguments, outputs"
+    sweep([1, 0])
+    assert sweep([1, 0, 0]).why("report") == "ran: the argument table changed: 'fit' returned something else"
+
+
 def test_a_helper_that_changed_is_named_with_its_source_before_and_now(define):
     define(BASE)()
     why = define("def helper(x):\n    return SCALE - x\n")().why("fit")
