@@ -67,6 +67,10 @@ class Page:
         status = Status(*_LAYOUT.unpack_from(self._map, 0))
         return None if status.batch == _IDLE else status
 
+    def detach(self) -> None:
+        """In a fork of the worker: write where nobody reads."""
+        self._map = mmap.mmap(-1, _LAYOUT.size)
+
     def close(self) -> None:
         """Give the page back and remove its file."""
         self._map.close()

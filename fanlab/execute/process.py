@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
+import stat
 import sys
 from typing import Any
 
@@ -31,10 +33,15 @@ def begin(address: str, watch: str, key: bytes, slot: tuple[int, int], pages: st
             _bench.release(*asked)
 
     sender = Sender(address, key, slot, release)
+    worker = os.getpid()
 
     def tell(run: str, message: Event | Answer, now: bool) -> None:
-        sender.tell(run, message, now=now)
+        if os.getpid() == worker:
+            sender.tell(run, message, now=now)
+        elif now:  # a fork that has returned from its step, as if it were the worker
+            os._exit(1)
 
+    _let_go_in_forks(sender, page)
     # loky makes itself the default, which processes that a step spawns do not know: they would fail for ever
     multiprocessing.set_start_method(None, force=True)
     _keep_nested_parallelism_small()
@@ -58,6 +65,51 @@ def run_batch(payload: bytes) -> None:
     batch, blobs = pickle.loads(payload)
     _bench.receive(blobs)
     _bench.run(batch)
+
+
+def _let_go_in_forks(sender: Sender, page: Page) -> None:
+    """Have processes that a step forks hold nothing open whose end tells the kernel that this one has ended.
+
+    Else it would wait until the last of them has ended, too. Nor may they take what is meant for this one, or tell
+    anything in its name. In place of each pipe of loky's, and of the channel, they have the null device.
+    """
+    trackers = [
+        sys.modules.get(f"{name}.resource_tracker") for name in ("multiprocessing", "joblib.externals.loky.backend")
+    ]
+    needed = {getattr(getattr(found, "_resource_tracker", None), "_fd", None) for found in trackers}
+    held = [sender.fileno()]
+    with contextlib.suppress(OSError):  # no such folder on this platform
+        held += [found for found in map(int, os.listdir("/dev/fd")) if found not in needed and _is_given_pipe(found)]
+    for descriptor in held:
+        os.set_inheritable(descriptor, False)
+    kept = {descriptor: _which(descriptor) for descriptor in held}
+
+    def let_go() -> None:
+        page.detach()
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for descriptor, which in kept.items():
+            if _which(descriptor) == which:  # a step may have closed it, and another have its number
+                os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+
+    os.register_at_fork(after_in_child=let_go)
+
+
+def _is_given_pipe(descriptor: int) -> bool:
+    """Whether a descriptor is a pipe's that the process that has started this one has given to it."""
+    try:
+        return descriptor > 2 and os.get_inheritable(descriptor) and stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:  # closed
+        return False
+
+
+def _which(descriptor: int) -> tuple[int, int] | None:
+    """What a descriptor is of; None if it is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _keep_nested_parallelism_small() -> None:

@@ -54,6 +54,10 @@ class Line:
             self._connection.send_bytes(dumps(held))
             self.told += len(held)
 
+    def fileno(self) -> int:
+        """The descriptor of its connection."""
+        return int(self._connection.fileno())
+
     def close(self) -> None:
         """Send no more; both threads end."""
         self._ended = True

@@ -70,6 +70,49 @@ def test_a_branch_that_exceeds_its_timeout_fails_with_name_and_limit(able, way, 
     assert [found.status for found in error.run["limited"]] == ["failed", "completed"]
 
 
+def test_a_worker_is_ended_whose_step_has_forked(able):
+    """The fork goes on when the worker has ended, and has open what that one had."""
+
+    @step(timeout=0.5)
+    def forks():
+        if os.fork() == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in range(3):
+                os.dup2(null, descriptor)
+            limit = time.monotonic() + 120
+            while not os.path.exists("noticed") and time.monotonic() < limit:
+                time.sleep(0.01)
+            os._exit(0)
+        time.sleep(120)
+
+    @able(n_jobs=1, enable_cache=False)
+    def waits():
+        forks()
+
+    run = waits.start()
+    run.wait(60)
+    ended = run.status
+    open("noticed", "w").close()
+    assert ended == "failed"
+    assert "ran longer than its timeout" in str(run["forks"].error)
+
+
+def test_a_fork_that_returns_from_its_step_changes_nothing(able):
+    @step
+    def splits(x):
+        os.fork()
+        print("twice")
+        return x
+
+    @able(n_jobs=1, enable_cache=False)
+    def works():
+        return splits.map(range(5))
+
+    run = works()
+    assert run.load() == list(range(5))
+    assert run.logs("splits[0]") == ["twice"]
+
+
 def test_a_plain_call_may_have_a_timeout(able, limited, failed):
     works = limited(lambda: time.sleep(60))
 

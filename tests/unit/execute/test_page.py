@@ -81,3 +81,14 @@ def test_a_page_whose_file_is_gone_can_be_closed(tmp_path):
 def test_a_page_that_is_not_there_cannot_be_opened(tmp_path):
     with pytest.raises(FileNotFoundError):
         Page(str(tmp_path / "none.page"))
+
+
+def test_a_fork_writes_where_nobody_reads(tmp_path):
+    page = Page(str(tmp_path / "1.page"), create=True)
+    page.write(1, 2, 3.0)
+    read = Page(str(tmp_path / "1.page"))
+    page.detach()
+    page.write(4, 5, 6.0)
+    assert read.read() == Status(1, 2, 3.0)
+    assert page.read() == Status(4, 5, 6.0)
+    page.close()
