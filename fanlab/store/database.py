@@ -160,13 +160,14 @@ class Store:
     def _transaction(self) -> Iterator[None]:
         self._refuse_read_only()
         with self._lock:
-            self._database.execute("begin immediate")
-            try:
+            try:  # from here on: an interrupt during a wait for another process arrives when the transaction has begun
+                self._database.execute("begin immediate")
                 yield
+                self._database.execute("commit")
             except BaseException:
-                self._database.execute("rollback")
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
                 raise
-            self._database.execute("commit")
 
     def _select(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._reading():

@@ -317,3 +317,31 @@ def test_a_run_whose_process_died_is_interrupted_and_keeps_what_was_done(until):
     assert run.steps["nap[0]"].load() == 0
     assert [found.name for found in Client().list_pipeline_runs(status="interrupted")] == [run.name]
     assert Client().list_pipeline_runs(status="running") == []
+
+
+class Interrupted:
+    """A connection to a database where an interrupt arrives as soon as a statement has been carried out."""
+
+    def __init__(self, real, statement):
+        self._real, self._statement = real, statement
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def execute(self, statement, *values):
+        found = self._real.execute(statement, *values)
+        if statement == self._statement:
+            self._statement = ""
+            raise KeyboardInterrupt
+        return found
+
+
+@pytest.mark.parametrize("statement", ["begin immediate", "commit"])
+def test_an_interrupt_leaves_no_transaction_open_that_others_would_wait_for(monkeypatch, statement):
+    """As where one arrives while another process has the store locked: it is heard when that has ended."""
+    monkeypatch.setattr("fanlab.store.database.BUSY_SECONDS", 0.0)
+    store, other = Store(), Store()
+    monkeypatch.setattr(store, "_database", Interrupted(store._database, statement))
+    with pytest.raises(KeyboardInterrupt):
+        store.run_name("sweep")
+    assert other.run_name("sweep") != store.run_name("sweep")
