@@ -50,8 +50,9 @@ class Line:
             held = self._held[:]  # and not another list from now on: who is about to append to this one would be lost
             if not held:
                 return
+            data = dumps(held)  # may raise, where no memory is left: then they are still held
             del self._held[: len(held)]
-            self._connection.send_bytes(dumps(held))
+            self._connection.send_bytes(data)
             self.told += len(held)
 
     def fileno(self) -> int:
@@ -72,6 +73,8 @@ class Line:
                 self.flush()
             except OSError:  # the listening thread deals with it
                 return
+            except Exception:  # noqa: BLE001 (whoever tells something that has to be told now tries again, and fails)
+                self._filled.set()
             time.sleep(PAUSE_SECONDS)
 
     def _listen(self) -> None:

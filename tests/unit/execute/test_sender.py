@@ -7,6 +7,7 @@ from multiprocessing.connection import Listener
 
 import pytest
 
+from fanlab.execute import sender
 from fanlab.execute.sender import Line
 
 WORKER = """
@@ -106,3 +107,24 @@ def test_what_is_told_while_another_thread_sends_is_not_lost():
     line.flush()
     line.close()
     assert [number for messages in connection.sent[1:] for number in messages] == [0, 1, 2]
+
+
+def test_what_there_was_no_memory_to_send_is_sent_later(monkeypatch, until):
+    faults = [MemoryError(), MemoryError()]
+
+    def dumps(value):
+        if faults:
+            raise faults.pop()
+        return pickle.dumps(value)
+
+    monkeypatch.setattr(sender, "dumps", dumps)
+    connection = Collecting()
+    line = Line(connection, "hello")
+    line.send("soon")
+    until(lambda: connection.sent[1:] == [["soon"]])
+    faults.append(MemoryError())
+    with pytest.raises(MemoryError):
+        line.send("now", now=True)
+    line.send("last", now=True)
+    line.close()
+    assert connection.sent[1:] == [["soon"], ["now", "last"]]
