@@ -6,7 +6,7 @@ import pickle
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ..core.batch import Batch, BatchDone, BatchLost
+from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased
 from . import process
 from .base import Blobs, Deliver, Message
 from .page import Status
@@ -43,6 +43,7 @@ class Loky:
         self._pool = slots()
         self._given: dict[int, _Given] = {}
         self._given_up: set[int] = set()  # batches whose worker was to be ended: they are not sent again
+        self._asked: set[int] = set()  # batches of which what has not been started was asked for
         self._over = False
         self._pool.channel.open(run, self._heard)
         self._pool.first(jobs)
@@ -75,6 +76,7 @@ class Loky:
         """Ask the worker that has a batch for what it has not started of it."""
         given = self._given.get(number)
         if given is not None and given.here and given.slot.worker:
+            self._asked.add(number)
             self._pool.channel.ask(given.slot.worker, (self._run, number))
 
     def running(self, number: int) -> Status | None:
@@ -145,6 +147,10 @@ class Loky:
             if stale and slot.generation == generation:
                 slot.kill()
                 slot.replace()
+        if batch.number in self._asked:  # its branches have been given back, and may run elsewhere by now
+            self._deliver(BatchReleased(batch.number, 0))
+            self._deliver(BatchDone(batch.number))
+            return
         self.submit(batch, blobs, None)
         if self._over or batch.number in self._given_up:  # meanwhile
             self.kill(batch.number)

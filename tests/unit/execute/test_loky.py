@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fanlab.core.batch import BatchDone, BatchLost
+from fanlab.core.batch import BatchDone, BatchLost, BatchReleased
 from fanlab.execute import loky
 from fanlab.execute.loky import Loky
 from fanlab.execute.page import Status
@@ -41,6 +41,7 @@ def channel(tmp_path, told):
         pages=str(tmp_path),
         open=lambda run, deliver: None,
         close=lambda run: None,
+        ask=lambda worker, request: None,
         has=lambda worker: worker in (4711, 4712),
         wait_ended=lambda worker, seconds: told.append(("heard", worker)),
     )
@@ -113,6 +114,16 @@ def test_a_batch_that_could_not_begin_is_sent_again(executor, slot, calls, told,
     assert list(slot.batches) == [7]
     executor._heard(BatchDone(7))
     assert told == [BatchDone(7)]
+    assert slot.batches == {}
+
+
+@pytest.mark.parametrize("error", [MissingBlob(), StaleModules()])
+def test_a_batch_that_was_asked_back_is_not_sent_again(executor, slot, calls, told, killed, error):
+    executor.submit(BATCH, {}, None)
+    executor.release(7)
+    calls[0].set_exception(error)
+    assert len(calls) == 1
+    assert told == [BatchReleased(7, 0), BatchDone(7)]
     assert slot.batches == {}
 
 
