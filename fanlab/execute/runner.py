@@ -240,19 +240,24 @@ class Runner:
             yield
         except BaseException:
             if not self._ended:
-                with contextlib.suppress(StoreError):  # which may be what has ended the run
+                try:
                     self._cancel()
-                self._close("cancelled")
+                except KeyboardInterrupt:  # one more, while the first is carried out
+                    self._cancel()
+                finally:
+                    self._close("cancelled")
             raise
 
     def _close(self, status: str, failure: Failure | None = None) -> None:
         self._ended = True
-        self._course.executor.shutdown()
-        if self._record.id:
-            self._tell_note()
-            self._journal.emit([RunEnded(status, time.time(), failure)])
-            self._journal.save()
-        self._open.close()
+        with self._open:
+            try:
+                self._course.executor.shutdown()
+            finally:  # an interrupt meanwhile leaves no run that has not ended
+                if self._record.id:
+                    self._tell_note()
+                    self._journal.emit([RunEnded(status, time.time(), failure)])
+                    self._journal.save()
         limit = settings().store_limit
         if limit is not None:
             keep_within(self._store, limit)
@@ -359,5 +364,6 @@ class Runner:
         """End what runs and drop what has not begun; what was finished stays."""
         if not self._record.id:
             return
-        self._hear(self._told())
-        self._endings.end_all()
+        with contextlib.suppress(StoreError):  # which may be what has ended the run
+            self._hear(self._told())
+            self._endings.end_all()

@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from fanlab import step
 from fanlab.client import Client
+from fanlab.execute.course import Course
+from fanlab.execute.endings import Endings
 
 PROGRAM = """
 import pathlib
@@ -68,3 +72,39 @@ def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, 
     assert run.status == "cancelled"
     assert [found.status for found in run["nap"]] == ["completed", *["cancelled"] * 4]
     assert run.steps["nap[0]"].load() == 0
+
+
+@pytest.mark.parametrize("where", ["Endings.end_all", "Course.tell_dropped"])
+def test_one_more_interrupt_while_the_first_is_carried_out_leaves_nothing_running(able, until, monkeypatch, where):
+    kind, name = where.split(".")
+    kind = {"Endings": Endings, "Course": Course}[kind]
+
+    @step
+    def gate(x):
+        if x:
+            Path("started").touch()
+            time.sleep(120)
+        return x
+
+    @able(n_jobs=1, enable_cache=False)
+    def gates(x):
+        return gate(x)
+
+    run = gates.start(1)
+    until(lambda: os.path.exists("started"), 60)
+    faults = [KeyboardInterrupt()]
+    real = getattr(kind, name)
+
+    def interrupted(self):
+        if faults and threading.current_thread().name == "fanlab-run":
+            raise faults.pop()
+        return real(self)
+
+    monkeypatch.setattr(kind, name, interrupted)
+    run.cancel()
+    run.wait(60)
+    assert not faults
+    assert run.status == run["gate"].status == "cancelled"
+    after = gates.start(0)
+    after.wait(60)
+    assert after.status == "completed"
