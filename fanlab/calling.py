@@ -14,7 +14,7 @@ from .core.graph import need
 from .core.pending import Pending
 from .core.record import Record
 from .core.trace import Trace, trace
-from .errors import NotAvailable, PipelineError, StepCallError, listed, near
+from .errors import NotAvailable, PipelineError, StepCallError, interrupt, listed, near
 from .execute.base import Deliver, Executor
 from .execute.failure import failure_of
 from .execute.journal import Watcher
@@ -83,7 +83,12 @@ class Call:
             self._abandon(error)
             raise
         runner = waited or self._begin(traced, whole=True)
-        runner.end()
+        try:
+            runner.end()
+        except KeyboardInterrupt:
+            if runner.in_this_thread:  # a step's own line is told
+                raise
+            raise interrupt(order.name) from None
 
     def start(self) -> Run:
         """Run it in a thread of its own; returns when it has begun. Raises what its body raises before that."""
@@ -123,6 +128,10 @@ class Call:
             return runner.load(value)
         except (NotAvailable, Cancelled):
             self._refuse(value)
+        except KeyboardInterrupt:
+            if runner.in_this_thread:
+                raise
+            raise interrupt(self._order.name) from None
 
     def shape(self, node: str) -> Shape | None:
         """For the body: the branches of a node that has run, once they are known."""

@@ -46,9 +46,21 @@ class FanlabError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback: the message, with the user's own line that led here."""
-        frames = [frame for frame in traceback.extract_tb(self.__traceback__) if is_own(frame.filename)]
-        place = str(Place(frames[-1].filename, frames[-1].lineno or 0)) if frames else None
-        return [f"{type(self).__name__}: {FanlabError(self.what, self.where or place, self.do)}"]
+        return [f"{type(self).__name__}: {FanlabError(self.what, self.where or _led_here(self), self.do)}"]
+
+
+def interrupt(pipeline: str) -> KeyboardInterrupt:
+    """The interrupt of a run, as it is raised anew: where in here it came says nothing to a person."""
+    error = KeyboardInterrupt(f"'{pipeline}' has been interrupted")
+    what, do = str(error), "run it again to go on: what has finished is kept"
+    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {FanlabError(what, _led_here(error), do)}"]  # type: ignore[attr-defined]
+    return error
+
+
+def _led_here(error: BaseException) -> str | None:
+    """The last of the user's own lines in a traceback."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
+    return str(Place(frames[-1].filename, frames[-1].lineno or 0)) if frames else None
 
 
 class StepDefinitionError(FanlabError, TypeError):

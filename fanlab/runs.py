@@ -128,8 +128,9 @@ class Run:
         )
 
     def load(self) -> Any:
-        """The value of what the body returned. Raises the run's PipelineError if it has not completed."""
-        if self.status != "completed":
+        """The value of what the body returned, once it has ended. Raises its PipelineError if it has not completed."""
+        __tracebackhide__ = True
+        if self.wait().status != "completed":
             raise_failure(self)
         return self._values.open(self._record.returned)
 
@@ -194,6 +195,7 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until it has ended, or for so many seconds; returns the run and raises nothing of its steps."""
+        __tracebackhide__ = True
         if self._thread is not None:
             self._thread.join(timeout)
         if self._fault is not None and self._record.failure is None and not isinstance(self._fault, PipelineError):

@@ -128,6 +128,11 @@ class Runner:
         """How many branches run at once, from its beginning on."""
         return self._course.executor.slots
 
+    @property
+    def in_this_thread(self) -> bool:
+        """Whether steps run in the thread that goes on with the run."""
+        return self._course.executor.immediate
+
     def cancel(self) -> None:
         """Ask for the run's end, from any thread."""
         self._inbox.put(_Cancel())

@@ -79,6 +79,23 @@ def test_start_returns_a_running_run(pipe, until):
     assert run.load() == 7
 
 
+def test_load_of_a_running_run_waits_for_its_end(pipe, until):
+    @step
+    def waits():
+        until(lambda: os.path.exists("go"))
+        return 7
+
+    @pipe
+    def background():
+        return waits()
+
+    run = background.start()
+    go = threading.Timer(0.2, open("go", "w").close)
+    go.start()
+    assert run.load() == 7
+    go.join()
+
+
 def test_wait_returns_the_running_run_when_its_time_is_up(pipe, until):
     @step
     def waits():
