@@ -895,7 +895,10 @@ export default () => {
         each(view => { view.update(); view.setPhase(); });
         if (model.get("phase") === "ended" && isOwn(model)) model.send({ kind: "taken" });
       });
-      model.on("msg:custom", message => { if (message.kind === "record") take(model, message.record); else each(view => view.hear(message)); });
+      model.on("msg:custom", message => {
+        if (message.kind !== "record") each(view => view.hear(message));
+        else if (!isOwn(model)) take(model, message.record);
+      });
       if (model.get("phase") === "ended") {
         model.send({ kind: isOwn(model) ? "taken" : "record" });
         return model.get("state").failed && restore(model, area => {

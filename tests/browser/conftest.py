@@ -48,6 +48,12 @@ def report(fits, seconds=0.2):
 """
 
 
+SHUT_DOWN = """() => {
+    const contexts = new Set([...(window.jupyterapp?.shell?.widgets("main") ?? [])].map(widget => widget.sessionContext));
+    return Promise.all([...contexts].map(context => context?.shutdown?.())).then(() => 1);
+}"""
+
+
 def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -283,7 +289,7 @@ def open_notebook(request, browser):
 
     yield open_notebook
     for page in pages:
-        page.evaluate("window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.().then(() => 1)")
+        page.evaluate(SHUT_DOWN)
         page.close()
 
 
