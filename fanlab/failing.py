@@ -10,6 +10,7 @@ from .errors import FanlabError, PipelineError
 from .show.failures import where
 from .show.kinds import others
 from .show.table import arguments_of
+from .show.text import short_repr
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -33,7 +34,7 @@ def raise_failure(run: Run, wanted: str = "") -> NoReturn:
         raise error
     node, branch, failure = failures[0]
     arguments = arguments_of(node, branch)
-    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    given = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
     found = cause(failure)
     travelled = failure.exception is not None and type(found).__qualname__ == failure.type
     ours = found if isinstance(found, FanlabError) and travelled else None
@@ -78,6 +79,13 @@ def cause(failure: Failure) -> BaseException:
     if place:
         found.add_note(f"raised at {place}")
     return found
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return short_repr(value)
 
 
 def _short(text: str, most: int = 80) -> str:

@@ -121,7 +121,14 @@ def refuse_nothing_to_map(step: Step, kind: str, arguments: tuple[Argument, ...]
 
 def copied(value: Any) -> Any:
     """Containers anew, all the way down, so that later changes in the body do not reach the graph."""
-    return rebuild(value, lambda leaf: copied(leaf.value) if isinstance(leaf, Unmapped) else leaf)
+    try:
+        return rebuild(value, lambda leaf: copied(leaf.value) if isinstance(leaf, Unmapped) else leaf)
+    except RecursionError:
+        raise StepCallError(
+            f"a {type(value).__name__} holds itself, or is nested too deeply to be an argument",
+            where=str(here()),
+            do="give the step what it needs of it, or make it inside the step",
+        ) from None
 
 
 def placed(error: FanOutError) -> FanOutError:

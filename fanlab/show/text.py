@@ -86,4 +86,7 @@ def short_repr(value: object) -> str:
     """A value in a few characters."""
     told = reprlib.Repr()
     told.maxstring = told.maxother = told.maxlong = 40
-    return told.repr(value)
+    try:
+        return told.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"<{type(value).__name__} that is too long to be shown>"

@@ -11,6 +11,7 @@ import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar
 from weakref import WeakSet, WeakValueDictionary
@@ -122,6 +123,17 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return _code, (marshal.dumps(code), tuple(forms))
 
 
+def _reduce_cached_property(found: cached_property[Any]) -> tuple[Any, ...]:
+    """One by its function and name: before Python 3.12 it has a lock too, which cannot be pickled."""
+    return _cached_property, (found.func, found.attrname)
+
+
+def _cached_property(function: Callable[[Any], Any], name: str | None) -> cached_property[Any]:
+    made = cached_property(function)
+    made.attrname = name
+    return made
+
+
 def _is_function(code: CodeType) -> bool:
     return not code.co_name.startswith("<") or code.co_name == "<lambda>"
 
@@ -130,7 +142,7 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, with modules in part and classes by what they are."""
 
     dispatch_table: ClassVar[Mapping[type, Any]] = ChainMap(
-        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
+        {CodeType: _reduce_code, cached_property: _reduce_cached_property}, cloudpickle.Pickler.dispatch_table
     )
 
     def __init__(self, file: io.BytesIO, apart: Apart, uses: Uses, register: Callable[[str], None] | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fanlab import pipeline, step
 from fanlab.client import Client
-from fanlab.errors import NotFound
+from fanlab.errors import NotFound, PipelineError
 
 here = pipeline(backend="sequential")
 
@@ -52,6 +52,21 @@ def test_a_run_that_changed_nothing_names_the_run_that_did_the_work(define):
     sweep = define(BASE)
     first = sweep()
     assert sweep().why("fit") == f"cached from {first.name}"
+
+
+def test_an_argument_of_more_digits_than_python_writes_is_told_in_words(define):
+    sweep = define(BASE)
+    sweep(10**5000)
+    assert sweep(1).why("fit") == "ran: the argument x changed from <int that is too long to be shown> to 1"
+
+
+def test_a_failure_names_an_argument_of_more_digits_than_python_writes(define):
+    sweep = define("def helper(x):\n    return 1 / 0\n" + BASE.replace("def helper", "def other"))
+    with pytest.raises(PipelineError) as caught:
+        sweep(10**5000)
+    assert caught.value.what == (
+        "fit (x=<int that is too long to be shown>) failed: ZeroDivisionError: division by zero"
+    )
 
 
 TOLERANT = """

@@ -667,3 +667,19 @@ def test_a_map_that_is_refused_records_nothing():
         LOAD()
 
     assert names(body) == ["load"]
+
+
+def test_an_argument_that_holds_itself_is_refused():
+    def body():
+        value = []
+        value.append(value)
+        LOAD(value)
+
+    with pytest.raises(StepCallError) as caught:
+        recorded(body)
+    line = body.__code__.co_firstlineno + 3
+    assert str(caught.value) == (
+        "a list holds itself, or is nested too deeply to be an argument\n"
+        f"  where: {Place(__file__, line)}\n"
+        "  do:    give the step what it needs of it, or make it inside the step"
+    )

@@ -49,6 +49,22 @@ def test_the_methods_of_a_class_keep_their_file_name():
     assert arrived.m.__code__.co_filename == "<a cell>"
 
 
+def test_a_cached_property_of_a_class_arrives():
+    source = """
+from functools import cached_property
+class C:
+    @cached_property
+    def slow(self):
+        return [3]
+"""
+    here = made(source, "C")()
+    assert here.slow == [3]
+    arrived = pickle.loads(dumps(type(here)))()
+    assert arrived.slow is arrived.slow
+    assert arrived.slow == [3]
+    assert vars(pickle.loads(dumps(here))) == {"slow": [3]}
+
+
 def test_what_is_the_users_own_is_never_told_by_name():
     instance = made("class C:\n    pass", "C")()
     for value in (instance, [instance], {"a": (instance,)}, type(instance), made("def f(): pass", "f")):
