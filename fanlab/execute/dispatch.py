@@ -119,8 +119,10 @@ class Dispatch:
             return self._blob(first_of(ways))
         except Exception as error:  # noqa: BLE001 (pickling raises what it likes)
             return CannotSend(
-                f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: {error}",
-                do="make it inside the step, or pass it as an argument that can be pickled",
+                f"step '{step.name}' cannot be sent to a worker: {_culprit(step.function)}: "
+                f"{getattr(error, 'what', error)}",
+                do=getattr(error, "do", None)
+                or "make it inside the step, or pass it as an argument that can be pickled",
             )
 
     def _arguments(self, node: NodeRecord) -> bytes:

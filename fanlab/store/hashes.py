@@ -219,7 +219,7 @@ class _Hashing:
             reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(5)
         except Exception as error:
             raise Unhashable(
-                f"a {kind.__qualname__} has no content that can be compared: {error}",
+                f"a {kind.__qualname__} has no content that can be compared: {getattr(error, 'what', error)}",
                 do=f"tell what it is with fanlab.register_hash({kind.__qualname__}, function)",
             ) from error
         if isinstance(reduced, str):

@@ -22,12 +22,14 @@ from ..core import origin
 from ..core.code_form import Form, nested
 from ..core.code_parts import module_of
 from ..core.code_token import known, learn
+from ..core.seal import is_scalar
 from .formats import Unsaved, has_format, reduced
 from .hashes import key_of
 
 Uses = Mapping[str, frozenset[str] | None]  # of each module, the attributes that are needed; None: all of them
 Apart = Callable[[pickle.PickleBuffer], bool] | None
 
+_MOST_ITEMS = 10_000
 _lock = threading.RLock()  # cloudpickle keeps account of what goes by value for the whole process
 _classes: WeakValueDictionary[tuple[str, str, str], type] = WeakValueDictionary()  # made here, by name and key
 _away = False  # whether this process is a worker
@@ -163,7 +165,7 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
             if isinstance(thing, type):
                 return _reduce_class(thing, made)
             if isinstance(thing, FunctionType):
-                _add_names_of_class_bodies(thing, made[2][1]["__globals__"])
+                _add_names(thing, made[2][1]["__globals__"])
         return made
 
     def _takes(self, module: str | None) -> bool:
@@ -182,11 +184,25 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         return _module, (module.__name__,), state, None, None, _fill_module
 
 
-def _add_names_of_class_bodies(function: FunctionType, taken: dict[str, Any]) -> None:
-    """Give a function the globals that classes in it read while they are made, which cloudpickle does not look for."""
-    for name, *_ in known(function.__code__)[0].reads:
-        if name in function.__globals__:
-            taken.setdefault(name, function.__globals__[name])
+def _add_names(function: FunctionType, taken: dict[str, Any]) -> None:
+    """Give a function the globals that cloudpickle does not look for.
+
+    Those are what classes in it read while they are made, and what a text in it may look up, as pandas does
+    with `frame.query("year > @first")`: plain values of these only, since most words in a text mean nothing.
+    """
+    form, known_here = known(function.__code__)[0], function.__globals__
+    for name, *_ in form.reads:
+        if name in known_here:
+            taken.setdefault(name, known_here[name])
+    for word in form.words:
+        if word in known_here and not word.startswith("__") and _is_plain(known_here[word]):
+            taken.setdefault(word, known_here[word])
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple, set, frozenset):
+        return len(value) <= _MOST_ITEMS and all(map(is_scalar, value))
+    return is_scalar(value)
 
 
 _MARK = re.compile("[0-9a-f]{32}")

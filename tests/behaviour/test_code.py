@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import fanlab
@@ -277,3 +278,21 @@ def test_a_registered_format_holds_there_too(pipe, statuses):
     finally:
         formats._registered.clear()
         formats._by_name.clear()
+
+
+LIMIT, CHOSEN = 1, [1, 3]
+
+
+@step
+def looks_up(frame):
+    return frame.query("v > @LIMIT or v in @CHOSEN")["v"].tolist(), eval("LIMIT + 1")
+
+
+def test_a_global_that_only_a_text_names_is_there(pipe, monkeypatch):
+    @pipe
+    def run():
+        return looks_up(pd.DataFrame({"v": [1, 2, 3, 4]}))
+
+    assert run().load() == ([1, 2, 3, 4], 2)
+    monkeypatch.setitem(globals(), "LIMIT", 3)
+    assert run().load() == ([1, 3, 4], 4)

@@ -166,6 +166,19 @@ def test_a_failed_name_in_a_later_pipeline_cell_raises(run):
         run("%%pipeline q\ny = inv(x)")
 
 
+def test_a_step_that_reads_a_failed_name_says_what_is_missing(run):
+    run("%%pipeline p --allow-failed\nxs = inv.map([1, 0])")
+    run("@step\ndef first():\n    return xs[0]")
+    with pytest.raises(PipelineError) as caught:
+        run("%%pipeline q\nfirst()")
+    assert str(caught.value) == (
+        "first failed: CannotSend: step 'first' cannot be sent to a worker: its global 'xs', of type BranchList: "
+        "there is no value of 'inv[1]': it failed (ZeroDivisionError: division by zero)\n"
+        "  where: Cell In[4], line 2\n"
+        "  do:    mend its step and run the pipeline cell again"
+    )
+
+
 def test_a_partly_failed_map_is_a_list_with_missing_items(run):
     with pytest.raises(PipelineError):
         run("%%pipeline p\nxs = inv.map([1, 0, 4])")
