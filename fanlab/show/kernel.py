@@ -236,7 +236,7 @@ class InKernel:
             case {"kind": "taken"} if self._widget.phase == "ended":
                 self._taken = True
                 if not self._useful() and _kept.get(self._record.pipeline) is self:
-                    del _kept[self._record.pipeline]
+                    _kept.pop(self._record.pipeline, None)
                     self._widget.close()
             case {"kind": "watch"}:
                 self._watched = content

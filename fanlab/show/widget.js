@@ -824,9 +824,10 @@ class Grid {
 
 // --- what the front end calls: once for the model, once for each place that shows it ------------------------------
 
-function isOwn(model) { // whether this page has asked for the run, so that what the kernel sends for it comes into the cell's output
-  const { session } = model.get("cell");
-  return Boolean(session) && session === model.widget_manager?.kernel?.clientId;
+const adopted = window.fanlabAdopted ||= new Set(); // requests of other pages; each widget has this file for itself
+function isOwn(model) { // whether what the kernel sends for the run comes into the cell's output: this page has asked for it, or adopted it
+  const { session, request } = model.get("cell");
+  return Boolean(session) && (session === model.widget_manager?.kernel?.clientId || adopted.has(request));
 }
 function placeOf(model) { // of the run's cell in the notebook, -1 if it is not known
   const { id } = model.get("cell"), cells = model.widget_manager?.context?.model?.cells;
@@ -867,6 +868,7 @@ function adopt(model) { // whether what the kernel sends for a request that is n
     else if (["display_data", "execute_result", "stream", "error"].includes(kind)) places.set(display, outputs.add({ output_type: kind, ...output }) - 1);
   };
   kernel.iopubMessage.connect(hear);
+  adopted.add(request);
   return true;
 }
 

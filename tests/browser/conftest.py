@@ -50,7 +50,7 @@ def report(fits, seconds=0.2):
 
 SHUT_DOWN = """() => {
     const contexts = new Set([...(window.jupyterapp?.shell?.widgets("main") ?? [])].map(widget => widget.sessionContext));
-    return Promise.all([...contexts].map(context => context?.shutdown?.())).then(() => 1);
+    return Promise.allSettled([...contexts].map(context => context?.shutdown?.())).then(() => 1);
 }"""
 
 
