@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from fanlab import step
 from fanlab.client import Client
 from fanlab.execute.course import Course
 from fanlab.execute.endings import Endings
+from fanlab.execute.runner import Runner
 
 PROGRAM = """
 import pathlib
@@ -92,18 +92,26 @@ def test_one_more_interrupt_while_the_first_is_carried_out_leaves_nothing_runnin
 
     run = gates.start(1)
     until(lambda: os.path.exists("started"), 60)
-    faults = [KeyboardInterrupt()]
-    real = getattr(kind, name)
+    faults = []
+    real, cancel = getattr(kind, name), Runner._cancel
+
+    def cancelled(self):
+        if not faults:
+            faults.append(KeyboardInterrupt())
+        return cancel(self)
 
     def interrupted(self):
-        if faults and threading.current_thread().name == "fanlab-run":
-            raise faults.pop()
+        if faults and faults[-1] is not None:
+            error = faults[-1]
+            faults.append(None)
+            raise error
         return real(self)
 
+    monkeypatch.setattr(Runner, "_cancel", cancelled)
     monkeypatch.setattr(kind, name, interrupted)
     run.cancel()
     run.wait(60)
-    assert not faults
+    assert len(faults) == 2  # raised, once
     assert run.status == run["gate"].status == "cancelled"
     after = gates.start(0)
     after.wait(60)
