@@ -62,7 +62,7 @@ def interrupted(tmp_path, until, living):
 def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, until, living):
     process, seconds, errors = interrupted
     assert seconds < 3
-    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert errors.splitlines()[-1] == "KeyboardInterrupt: 'naps' has been interrupted"
     assert errors.count("Traceback") == 1
     assert process.returncode == -signal.SIGINT
     until(lambda: not living(process.pid), 5)

@@ -47,7 +47,7 @@ def test_an_interrupt_of_a_body_that_waits_leaves_through_the_body_and_keeps_wha
             os.kill(left, signal.SIGKILL)
         process.wait()
 
-    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert errors.splitlines()[-1] == "KeyboardInterrupt: 'naps' has been interrupted"
     assert Path("left").exists()
     run = Client().get_pipeline_run("naps")
     assert run.status == "cancelled"
