@@ -23,6 +23,7 @@ from ..core.code_form import Form, nested
 from ..core.code_parts import module_of
 from ..core.code_token import known, learn
 from ..core.seal import is_scalar
+from .around import is_around, reduce_around, reduce_cached_property
 from .formats import Unsaved, has_format, reduced
 from .hashes import key_of
 
@@ -97,6 +98,8 @@ class _ByName(pickle.Pickler):
             return reduced(thing)
         if isinstance(thing, (type, FunctionType)) and origin.is_own(module_of(thing)):
             raise OwnCode
+        if is_around(thing) and origin.is_own(thing.__module__):  # an installed decorator's, under the user's name
+            raise OwnCode
         return NotImplemented
 
 
@@ -125,17 +128,6 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return _code, (marshal.dumps(code), tuple(forms))
 
 
-def _reduce_cached_property(found: cached_property[Any]) -> tuple[Any, ...]:
-    """One by its function and name: before Python 3.12 it has a lock too, which cannot be pickled."""
-    return _cached_property, (found.func, found.attrname)
-
-
-def _cached_property(function: Callable[[Any], Any], name: str | None) -> cached_property[Any]:
-    made = cached_property(function)
-    made.attrname = name
-    return made
-
-
 def _is_function(code: CodeType) -> bool:
     return not code.co_name.startswith("<") or code.co_name == "<lambda>"
 
@@ -144,7 +136,7 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, with modules in part and classes by what they are."""
 
     dispatch_table: ClassVar[Mapping[type, Any]] = ChainMap(
-        {CodeType: _reduce_code, cached_property: _reduce_cached_property}, cloudpickle.Pickler.dispatch_table
+        {CodeType: _reduce_code, cached_property: reduce_cached_property}, cloudpickle.Pickler.dispatch_table
     )
 
     def __init__(self, file: io.BytesIO, apart: Apart, uses: Uses, register: Callable[[str], None] | None) -> None:
@@ -160,6 +152,10 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(thing, (type, FunctionType)) and self._takes(module_of(thing)):
             assert self._register is not None
             self._register(str(module_of(thing)))
+        if is_around(thing) and (thing.__module__ == "__main__" or self._takes(thing.__module__)):
+            around = reduce_around(thing)
+            if around is not None:
+                return around
         made = super().reducer_override(thing)
         if isinstance(made, tuple) and len(made) == 6:
             if isinstance(thing, type):

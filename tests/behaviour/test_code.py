@@ -1,5 +1,6 @@
 """What runs is what was keyed: a project's modules as they are in the kernel, reloaded, edited or changed by hand."""
 
+import functools
 import importlib
 import os
 import sys
@@ -296,3 +297,34 @@ def test_a_global_that_only_a_text_names_is_there(pipe, monkeypatch):
     assert run().load() == ([1, 2, 3, 4], 2)
     monkeypatch.setitem(globals(), "LIMIT", 3)
     assert run().load() == ([1, 3, 4], 4)
+
+
+@functools.lru_cache
+def remembers(x):
+    return x * FACTOR
+
+
+@functools.singledispatch
+def told(x):
+    return FACTOR
+
+
+@told.register
+def _(x: list):
+    return [told(item) for item in x]
+
+
+@step
+def calls(function, x):
+    return function(x), remembers(1), told([2])
+
+
+def test_functions_that_functools_has_wrapped_go_as_globals_and_as_arguments(pipe, monkeypatch):
+    @pipe
+    def run():
+        return calls.map([remembers, told], x=[5, [5]])
+
+    assert run().load() == [(15, 3, [3]), ([3], 3, [3])]
+    monkeypatch.setitem(globals(), "FACTOR", 4)
+    remembers.cache_clear()
+    assert run().load() == [(20, 4, [4]), ([4], 4, [4])]

@@ -65,6 +65,75 @@ class C:
     assert vars(pickle.loads(dumps(here))) == {"slow": [3]}
 
 
+AROUND = """
+from contextlib import contextmanager
+from functools import cache, lru_cache, singledispatch, singledispatchmethod
+
+OFFSET = 1
+
+@lru_cache(maxsize=7, typed=True)
+def remembers(n):
+    return n + OFFSET if n < 2 else remembers(n - 1) + remembers(n - 2)
+
+@singledispatch
+def depth(value):
+    return OFFSET
+
+@depth.register
+def _(value: list):
+    return 1 + max(map(depth, value))
+
+@contextmanager
+def opened():
+    yield OFFSET
+
+class C:
+    @cache
+    def slow(self):
+        return [OFFSET]
+
+    @singledispatchmethod
+    def told(self, value):
+        return "anything"
+
+    @told.register
+    def _(self, value: int):
+        return "a number"
+"""
+
+
+def arrived(name):
+    here = made(AROUND, name)
+    for value in (here, [here]):
+        with pytest.raises(travel.OwnCode):
+            travel.by_name(value)
+    return pickle.loads(dumps(here))
+
+
+def test_a_function_that_remembers_arrives_with_what_it_is_around():
+    there = arrived("remembers")
+    assert there(5) == 13
+    assert there.cache_parameters() == {"maxsize": 7, "typed": True}
+    assert there.__name__ == "remembers"
+
+
+def test_a_function_that_is_chosen_by_type_arrives_with_all_of_them():
+    there = arrived("depth")
+    assert there([[3], 4]) == 3
+    assert list(there.registry) == [object, list]
+
+
+def test_a_function_of_an_installed_decorator_arrives():
+    with arrived("opened")() as value:
+        assert value == 1
+
+
+def test_methods_that_functools_has_wrapped_arrive():
+    there = arrived("C")()
+    assert there.slow() is there.slow()
+    assert (there.told(1), there.told("1")) == ("a number", "anything")
+
+
 def test_what_is_the_users_own_is_never_told_by_name():
     instance = made("class C:\n    pass", "C")()
     for value in (instance, [instance], {"a": (instance,)}, type(instance), made("def f(): pass", "f")):
