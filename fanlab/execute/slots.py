@@ -106,6 +106,9 @@ class Slot:
     def close(self) -> None:
         """End the worker and the threads that serve it."""
         if self._pool is not None:
+            # The thread that feeds its queue may end later, and nobody waits for it: were that the last to hold the
+            # queue's semaphores, this process could end while it gives them back, and loky's tracker would complain.
+            _held.append(getattr(self._pool, "_call_queue", None))
             self._pool.shutdown(wait=True, kill_workers=True)
         self._forget_page()
 
@@ -127,6 +130,9 @@ class Slot:
         env = {f"{name}_NUM_THREADS": str(self._cores) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
         env = {name: os.environ.get(name, value) for name, value in env.items()}
         return ProcessPoolExecutor(1, timeout=IDLE_SECONDS, initializer=process.begin, initargs=setup, env=env)
+
+
+_held: list[Any] = []  # until multiprocessing gives back what this process holds, which it does at the very end
 
 
 def _call_at_exit(call: Callable[[], None]) -> None:

@@ -31,3 +31,49 @@ def test_a_body_that_raises_at_once_leaves_its_traceback_only(tmp_path):
         )
         lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("  ")]
         assert lines == ["Traceback (most recent call last):", "ValueError: this body"], seconds
+
+
+GIVEN_BACK = """
+import importlib
+import sys
+import threading
+import time
+from multiprocessing import util
+
+backend = "joblib.externals.loky.backend"
+queues, synchronize = (importlib.import_module(f"{backend}.{name}") for name in ("queues", "synchronize"))
+cleanup, feed = synchronize.SemLock._cleanup, queues.Queue._feed
+
+def told(name):
+    print(threading.current_thread().name)
+    cleanup(name)
+
+def fed_slowly(*args):
+    feed(*args)
+    time.sleep(0.05)
+
+synchronize.SemLock._cleanup = staticmethod(told)
+queues.Queue._feed = staticmethod(fed_slowly)
+
+from fanlab import pipeline, step
+
+@step
+def same(x):
+    return x
+
+@pipeline(n_jobs=1)
+def sames():
+    same(1)
+
+sames()
+util.Finalize(None, time.sleep, (0.5,), exitpriority=100)  # it ends slowly, too
+"""
+
+
+def test_no_thread_that_nobody_waits_for_gives_back_what_the_whole_system_shares(tmp_path):
+    """Else the process ends in the middle of it, and loky's tracker complains of leaks that are none."""
+    Path("program.py").write_text(GIVEN_BACK)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert set(done.stdout.split()) <= {"MainThread", "ExecutorManagerThread"}
+    assert done.stdout.count("MainThread") >= 4
+    assert "leaked" not in done.stderr
