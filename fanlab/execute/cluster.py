@@ -223,7 +223,14 @@ class Cluster:
             )
 
     def _returned(self, number: int, returned: Returned | None, why: str) -> None:
-        """The engine's call has ended."""
+        """The engine's call has ended. Whatever goes wrong here, the batch is answered."""
+        try:
+            self._settle(number, returned, why)
+        except Exception as error:  # noqa: BLE001 (the engine would only log it, and the run would wait for ever)
+            if self._pop(number):
+                self._deliver(BatchLost(number, None, f"{type(error).__name__}: {error}"))
+
+    def _settle(self, number: int, returned: Returned | None, why: str) -> None:
         if returned is None:
             given = self._given.get(number)
             if given is None or given.member is None:

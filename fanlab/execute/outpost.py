@@ -183,9 +183,10 @@ class Outpost(Line):
         """Tell every so often which branches run."""
         while self.alive:
             self._busy.wait()
+            self._busy.clear()  # first: whoever comes meanwhile sets it anew
             batches = list(self._batches)
-            if not batches:
-                self._busy.clear()
+            if batches:
+                self._busy.set()
             for number in batches:
                 status = self._loky.running(number)
                 if status is not None and status.batch == number:

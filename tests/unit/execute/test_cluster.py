@@ -3,13 +3,17 @@
 import pickle
 import threading
 from multiprocessing.connection import Client
+from types import SimpleNamespace
 
 import pytest
 
 import fanlab
 from fanlab.core.batch import Batch, BatchDone, BatchLost, BatchReleased, Column
 from fanlab.core.events import Logged
+from fanlab.execute import cargo
 from fanlab.execute.cluster import Cluster
+from fanlab.execute.outpost import Outpost
+from fanlab.execute.page import Status
 from fanlab.execute.versions import machine, versions
 from fanlab.execute.wire import Ask, Claim, Granted, Hello, Ran, Returned
 
@@ -281,3 +285,52 @@ def test_no_thread_is_left_after_a_run(engine, told, tmp_path, until):
     worker.claim(1)
     cluster.shutdown()
     until(lambda: not set(threading.enumerate()) - before)
+
+
+def test_a_batch_whose_results_cannot_be_kept_is_lost_and_not_waited_for(cluster, engine, told, monkeypatch):
+    def full(*_):
+        raise OSError("no space is left")
+
+    monkeypatch.setattr(cargo, "write", full)
+    cluster.submit(batch(7), BLOBS, None)
+    engine.given[7][3](Returned((LINE, BatchDone(7)), {"a": b"file"}, 0), "")
+    assert told == [BatchLost(7, None, "OSError: no space is left")]
+    engine.given[7][3](None, "another word")
+    assert len(told) == 1
+
+
+def test_a_batch_that_cannot_be_handed_over_again_is_lost_and_not_waited_for(cluster, engine, told, monkeypatch):
+    def gone(*_):
+        raise RuntimeError("the cluster is closed")
+
+    cluster.submit(batch(7), BLOBS, None)
+    monkeypatch.setattr(engine, "submit", gone)
+    engine.given[7][3](Returned(lacked=True), "")
+    assert told == [BatchLost(7, None, "RuntimeError: the cluster is closed")]
+
+
+def test_a_batch_is_looked_at_that_comes_just_after_there_was_none():
+    outpost, told = Outpost.__new__(Outpost), []
+    outpost.alive, outpost._busy = True, threading.Event()
+    outpost._busy.set()
+
+    class Late(dict):
+        """Batches, of which the first comes as soon as they have been listed."""
+
+        def __iter__(self):
+            found = list(super().__iter__())
+            if not found:
+                self[7] = None
+                outpost._busy.set()
+            return iter(found)
+
+    def send(message):
+        told.append(message.number)
+        outpost.alive = False
+
+    outpost._batches, outpost.send = Late(), send
+    outpost._loky = SimpleNamespace(running=lambda number: Status(number, 0, 0.0))
+    looks = threading.Thread(target=outpost._look, daemon=True)
+    looks.start()
+    looks.join(30)
+    assert told == [7]
