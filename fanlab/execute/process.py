@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import signal
@@ -17,6 +18,9 @@ from .capture import Capture
 from .page import Page
 from .sender import Sender, watch_for_death
 from .worker import Bench, MissingBlob
+
+_LEAVE_SECONDS = 5  # how long a worker that ends may take for it
+_FIRST = 1000  # before whatever else is done at the end of a process
 
 _bench: Bench | None = None
 
@@ -42,10 +46,20 @@ def begin(address: str, watch: str, key: bytes, slot: tuple[int, int], pages: st
             os._exit(1)
 
     _let_go_in_forks(sender, page)
+    multiprocessing.util.Finalize(None, _end_soon, exitpriority=_FIRST)
     # loky makes itself the default, which processes that a step spawns do not know: they would fail for ever
     multiprocessing.set_start_method(None, force=True)
     _keep_nested_parallelism_small()
     _bench = Bench(tell, Capture(whole_process=True), page, at_home=False)
+
+
+def _end_soon() -> None:
+    """Have the system end this process, which has idled for long enough, if it does not end by itself.
+
+    A thread or a process that a step has left would keep it; loky waits for it, and its slot would never work again.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_LEAVE_SECONDS)
 
 
 def page_path(pages: str, process: int) -> str:

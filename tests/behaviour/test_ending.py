@@ -77,3 +77,35 @@ def test_no_thread_that_nobody_waits_for_gives_back_what_the_whole_system_shares
     assert set(done.stdout.split()) <= {"MainThread", "ExecutorManagerThread"}
     assert done.stdout.count("MainThread") >= 4
     assert "leaked" not in done.stderr
+
+
+def test_a_worker_that_has_idled_for_long_enough_ends_whatever_a_step_has_left_in_it(python):
+    ended = python(
+        """
+        import threading
+        import time
+        from fanlab import pipeline, step
+        from fanlab.execute import slots
+
+        slots.IDLE_SECONDS = 0.5
+
+        @step
+        def leaves(x):
+            threading.Thread(target=threading.Event().wait).start()
+            return x
+
+        @pipeline(n_jobs=1, enable_cache=False)
+        def works():
+            return leaves(7)
+
+        works()
+        limit = time.monotonic() + 60
+        while slots.slots().first(1)[0]._pool._processes and time.monotonic() < limit:
+            time.sleep(0.01)
+        run = works.start()
+        run.wait(60)
+        print(run.status, run.load())
+        """,
+        timeout=150,
+    )
+    assert ended == "completed 7\n"
