@@ -56,13 +56,13 @@ def captured() -> bool:
     """Whether an Output widget takes what is displayed: it knows no updates of displays (ipywidgets' OutputModel)."""
     ip = shell()
     parent = getattr(ip, "parent_header", {}).get("header", {})
-    widgets = sys.modules.get("ipywidgets")
     if parent.get("msg_type") == "comm_msg":
         return True
-    outputs = () if widgets is None else list(widgets.widgets.widget._instances.values())
-    return any(
-        isinstance(found, widgets.Output) and found.msg_id == parent.get("msg_id") for found in outputs if widgets
-    )
+    output: Any = getattr(sys.modules.get("ipywidgets"), "Output", None)
+    if output is None:  # not loaded, or about to be, in another thread: there is none yet
+        return False
+    made = list(sys.modules["ipywidgets.widgets.widget"]._instances.values())
+    return any(isinstance(found, output) and found.msg_id == parent.get("msg_id") for found in made)
 
 
 def cell_of(parent: dict[str, Any]) -> dict[str, str]:
