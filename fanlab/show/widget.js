@@ -683,7 +683,12 @@ class View {
   sized() { this.fit(); this.grid?.measure?.(); }
   keep() { // after a failure: a bar under the record. It is no part of the output, so that the notebook saves without it
     const area = this.area;
-    if (!area?.isConnected) return this.remove();
+    if (!area?.isConnected) { // it was there for less than a frame, or in a page that nobody sees
+      if (!document.querySelector(".jp-NotebookPanel")) return this.remove();
+      this.root.remove();
+      this.unwatch ||= restore(this.model, found => this.restore(found));
+      return;
+    }
     this.body.hidden = this.total.element.hidden = true;
     this.explore.hidden = false;
     this.stand(area);
@@ -725,6 +730,7 @@ class View {
     clearInterval(this.asker);
     this.observer?.disconnect();
     this.gone?.disconnect();
+    this.unwatch?.();
     this.root.remove();
     this.onremove?.();
   }
