@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
 from ..core.batch import Unread
@@ -27,7 +27,9 @@ class Channel:
         self.key = os.urandom(32)
         self.folder = make_folder("fanlab-")  # of sockets, for this user only
         self.pages = _pages(self.folder)  # of the workers' status pages
-        self._listener = Listener(os.path.join(self.folder, "events"), "AF_UNIX", authkey=self.key, backlog=128)
+        self._listener = Listener(
+            os.path.join(self.folder, "events"), "AF_UNIX", backlog=128
+        )  # `_read` asks for the key
         self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
         self._watch.bind(self.watch)
         self._watch.listen(4096)
@@ -86,7 +88,7 @@ class Channel:
         while not self._over.is_set():
             try:
                 connection = self._listener.accept()
-            except (AuthenticationError, EOFError, ConnectionError):  # not one of our workers, or one that died
+            except ConnectionError:  # one that has died
                 continue
             except OSError:  # no descriptor is left: the worker waits until one is given back
                 self._over.wait(_PAUSE_SECONDS)
@@ -99,6 +101,8 @@ class Channel:
     def _read(self, connection: Connection[Any, Any]) -> None:
         worker = 0
         try:
+            deliver_challenge(connection, self.key)  # here, since one that stands still would hold up the others
+            answer_challenge(connection, self.key)
             slot, worker = pickle.loads(connection.recv_bytes())
             self._workers[worker] = (connection, threading.Event())
             self._greet(slot, worker)
@@ -107,7 +111,7 @@ class Channel:
                     deliver = self._runs.get(run)
                     if deliver is not None:
                         deliver(message)
-        except (EOFError, OSError):
+        except (AuthenticationError, EOFError, OSError):  # not one of our workers, or one that has ended
             pass
         except Exception as error:  # noqa: BLE001 (opening raises what it likes)
             for deliver in list(self._runs.values()):  # whose message it was cannot be read either

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ..core.batch import Unread
 from .base import Message
-from .versions import difference, machine, no_delay
+from .versions import difference, machine, tune
 from .wire import Ask, Claim, Granted, Hello, Post, Ran
 
 _MARK = ".mark"
@@ -116,7 +116,7 @@ class Exchange:
         try:
             deliver_challenge(connection, self.post.key)  # here, since a stranger may leave it unanswered for ever
             answer_challenge(connection, self.post.key)
-            no_delay(connection)
+            tune(connection)
             member = Member(connection, pickle.loads(connection.recv_bytes()))
             self._members.append(member)
             if self._over:  # it came too late to be dismissed with the others

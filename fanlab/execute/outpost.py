@@ -29,7 +29,7 @@ from .loky import Loky
 from .sender import Line
 from .slots import slots
 from .surroundings import moved
-from .versions import machine, no_delay, versions
+from .versions import machine, tune, versions
 from .wire import Ask, Claim, Granted, Hello, Order, Post, Ran, Returned
 
 LOOK_SECONDS = 0.05  # how often it is told which branch a batch runs
@@ -79,7 +79,7 @@ class Outpost(Line):
         self.store = post.store if self.sees_store else _scratch()
         self._loky = Loky(post.run, jobs, self._heard)
         connection = Client(post.address, authkey=post.key)
-        no_delay(connection)
+        tune(connection)
         super().__init__(connection, Hello(worker, machine(), versions(), self.sees_store))
         threading.Thread(target=self._look, name="fanlab-look", daemon=True).start()
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 _LAYOUT = struct.Struct("<qqd")  # batch number, branch, time.monotonic() of its start
 _IDLE = -1
+_NEVER = float("inf")
 
 
 class Status(NamedTuple):
@@ -60,7 +61,7 @@ class Page:
 
     def idle(self) -> None:
         """Say that no branch runs."""
-        _LAYOUT.pack_into(self._map, 0, _IDLE, _IDLE, 0.0)
+        _LAYOUT.pack_into(self._map, 0, _IDLE, _IDLE, _NEVER)  # who reads in the middle of a write finds no old time
 
     def read(self) -> Status | None:
         """What the worker runs, None while it runs nothing."""

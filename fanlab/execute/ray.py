@@ -120,9 +120,9 @@ def _run(post: Post, order: Order, names: tuple[str, ...], *artifacts: bytes) ->
 
 
 def _done(future: Any, done: Done) -> None:
-    """Ray calls this in a thread when a call has ended."""
+    """Ray calls this in a thread when a call has ended: also when it was cancelled, by us or by somebody else."""
     error = future.exception()
     if error is None:
         done(future.result(), "")
-    elif not isinstance(error, ray.exceptions.TaskCancelledError):
+    else:
         done(None, f"{type(error).__name__}: {error}".partition("\n")[0])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # a minute; the systems' own is two hours
 
 
 class Versions(NamedTuple):
@@ -48,10 +49,14 @@ def machine() -> str:
     return f"{socket.gethostname()} {boot}"
 
 
-def no_delay(connection: Any) -> None:
-    """Let short messages go out at once: a claim waits for its answer."""
+def tune(connection: Any) -> None:
+    """Let short messages go out at once, since a claim waits for its answer; notice a machine without power."""
     with socket.socket(fileno=os.dup(connection.fileno())) as found:
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # not on every platform
+                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _minor(version: str) -> list[str]:

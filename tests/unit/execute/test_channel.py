@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import threading
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 
 import pytest
@@ -14,7 +15,7 @@ from fanlab.execute.channel import Channel
 FAULTS = (
     OSError(errno.EMFILE, "Too many open files"),
     OSError(errno.ENFILE, "Too many open files in system"),
-    EOFError(),
+    ConnectionAbortedError(),
 )
 
 
@@ -71,9 +72,23 @@ def test_a_worker_for_which_there_is_no_thread_is_sent_away_and_the_next_is_let_
 
     made = opened()
     monkeypatch.setattr(threading.Thread, "start", starts)
-    with Client(made.address, authkey=made.key) as worker, pytest.raises((EOFError, ConnectionError)):
-        worker.recv_bytes()
+    with pytest.raises((EOFError, ConnectionError)):
+        Client(made.address, authkey=made.key)
     with Client(made.address, authkey=made.key) as worker:
         worker.send_bytes(pickle.dumps(((1, 0), os.getpid())))
         assert greeted[1].wait(30)
     assert greeted[0] == [((1, 0), os.getpid())]
+
+
+def test_a_worker_that_stands_still_before_it_has_said_its_key_holds_up_no_other(opened, greeted):
+    made = opened()
+    with Client(made.address), Client(made.address, authkey=made.key) as worker:
+        worker.send_bytes(pickle.dumps(((0, 0), os.getpid())))
+        assert greeted[1].wait(30)
+
+
+def test_who_has_not_the_key_is_sent_away(opened, greeted):
+    made = opened()
+    with pytest.raises(AuthenticationError):
+        Client(made.address, authkey=b"another")
+    assert greeted[0] == []

@@ -1,6 +1,7 @@
 """The status page of a worker: written in one process, read in another, also after the first has died."""
 
 import os
+import struct
 import subprocess
 import sys
 
@@ -35,6 +36,12 @@ def test_an_idle_page_says_nothing(page):
     page.write(1, 2, 3.0)
     page.idle()
     assert page.read() is None
+
+
+def test_a_branch_whose_time_is_not_written_yet_has_not_begun_long_ago(page):
+    page.idle()
+    page._map[:16] = struct.pack("<qq", 7, 0)
+    assert page.read() == Status(7, 0, float("inf"))
 
 
 def test_a_page_is_read_through_another_opening_of_its_file(page):

@@ -1,7 +1,9 @@
 """Versions that have to agree, where processes are, and the main guard of scripts."""
 
+import os
 import socket
 import sys
+from multiprocessing.connection import Client, Listener
 from types import ModuleType
 
 import pytest
@@ -109,3 +111,11 @@ def test_a_line_is_guarded_inside_the_guard_only(source, line, guarded):
 def test_a_session_without_a_file_needs_no_guard(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     guard.need_guard()
+
+
+def test_the_ends_of_a_connection_send_at_once_and_notice_a_machine_that_is_gone():
+    with Listener(("127.0.0.1", 0)) as listener, Client(listener.address) as connection:
+        versions.tune(connection)
+        with socket.socket(fileno=os.dup(connection.fileno())) as found:
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
