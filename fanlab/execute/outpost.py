@@ -27,7 +27,6 @@ from .base import Message
 from .folders import make_folder, remove_folder
 from .loky import Loky
 from .sender import Line
-from .slots import slots
 from .surroundings import moved
 from .versions import machine, tune, versions
 from .wire import Ask, Claim, Granted, Hello, Order, Post, Ran, Returned
@@ -207,8 +206,6 @@ def _outpost(post: Post, worker: str, jobs: int) -> Outpost:
             process = multiprocessing.current_process()
             if process.daemon:  # as Dask starts its workers; those may have no children, and ours end with us anyway
                 process.daemon = False
-                # Such a process leaves without atexit, and would wait for its children.
-                multiprocessing.util.Finalize(None, slots().close, exitpriority=10)
             found = _outposts[post.id] = Outpost(post, worker, jobs)
         return found
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing.util import Finalize
 from typing import Any
 
 import joblib
@@ -22,6 +23,7 @@ from .page import Page, Status
 
 IDLE_SECONDS = 300  # a worker that has had nothing to do for so long ends; joblib's own figure
 _START_SECONDS = 5.0  # how long a process that ends waits for workers that are being started
+_EARLY = 10  # at the end of a process, before multiprocessing waits for its children
 _NEVER = float("inf")
 _REMEMBERED = 8  # generations whose batches may not have been told yet that their worker has ended
 
@@ -152,6 +154,7 @@ class Slots:
         self.lock = threading.RLock()
         self._slots: list[Slot] = []
         self._process = os.getpid()
+        self._closed = False
 
     def first(self, count: int) -> list[Slot]:
         """The first `count` slots, made if they are not there, their workers starting."""
@@ -185,6 +188,9 @@ class Slots:
             return
         with self.lock:
             slots, self._slots = self._slots, []
+            if self._closed:
+                return
+            self._closed = True
         for slot in slots:
             slot.kill()
         for slot in slots:
@@ -214,6 +220,16 @@ _slots: Slots | None = None
 _lock = threading.Lock()
 
 
+def _forget() -> None:
+    """In a fork of this process: its slots are not ours, and the threads that serve them are not here."""
+    global _slots, _lock
+    _held.append(_slots)  # or loky would tidy up, in the middle of what the other process does
+    _slots, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def slots() -> Slots:
     """This process's slots, made when first asked for."""
     global _slots
@@ -221,6 +237,8 @@ def slots() -> Slots:
         if _slots is None:
             _slots = Slots()
             atexit.register(_slots.close)
+            # A process that multiprocessing has forked leaves without atexit, and would wait for its children.
+            Finalize(None, _slots.close, exitpriority=_EARLY)
         return _slots
 
 

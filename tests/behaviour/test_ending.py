@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import sys
 import threading
@@ -109,3 +111,44 @@ def test_a_worker_that_has_idled_for_long_enough_ends_whatever_a_step_has_left_i
         timeout=150,
     )
     assert ended == "completed 7\n"
+
+
+FORKS = """
+import multiprocessing
+import os
+import sys
+from fanlab import pipeline, step
+
+@step
+def worker(x):
+    return os.getppid()
+
+@pipeline(n_jobs=2, enable_cache=False)
+def workers():
+    return worker.map(range(4))
+
+def child():
+    print(set(workers().load()) == {os.getpid()}, flush=True)
+
+workers()
+if sys.argv[1] == "os.fork":
+    process = os.fork()
+    if not process:
+        child()
+        sys.exit()
+    os.waitpid(process, 0)
+else:
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+print(set(workers().load()) == {os.getpid()})
+"""
+
+
+@pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
+def test_a_fork_of_a_process_that_has_workers_runs_pipelines_in_workers_of_its_own(tmp_path, how):
+    Path("program.py").write_text(FORKS)
+    done = subprocess.run([sys.executable, "program.py", how], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\nTrue\n"
+    if how == "multiprocessing":  # which knows that it has forked; os.fork leaves even its own workers to the child
+        assert [line for line in done.stderr.splitlines() if not line.startswith("fanlab: ")] == []
