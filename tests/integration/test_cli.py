@@ -183,7 +183,9 @@ def test_an_unknown_step_of_results_is_told(fanlab, sweep):
 def test_why_says_what_changed(fanlab, sweep, tmp_path):
     fanlab("run", sweep)
     module = tmp_path / "sweep.py"
-    module.write_text(module.read_text().replace("1 / x", "2 / x"))
+    module.write_text(
+        module.read_text().replace("1 / x", "10 / x")
+    )  # of another size: Python looks at it and the second
     fanlab("run", sweep)
     told = fanlab("why", "sweep", "inverse[0]").stdout
     assert told.startswith("ran: the code of inverse changed\n")
