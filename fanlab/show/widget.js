@@ -94,6 +94,7 @@ class View {
     this.id = `fl${++serial}-${Math.random().toString(36).slice(2, 7)}`;
     this.nodes = []; // what is drawn of each node
     this.zoom = null; // null: chosen by the view
+    this.fitted = false; // whether the whole graph is to be seen, whatever becomes of it
     this.moved = false; // the person has scrolled: the view follows the run no more
     this.shows = true; // what the kernel sends to the cell's output comes into this page
     this.detail = null;
@@ -226,6 +227,10 @@ class View {
     if (!this.graph) return;
     const room = this.canvas.clientWidth - 32;
     const whole = room > 0 ? Math.min(1, room / this.graph.width) : 1;
+    if (this.fitted && room > 0) { // still, when the graph or the page has another size
+      const most = parseFloat(getComputedStyle(this.canvas).maxHeight) - 32;
+      this.zoom = Math.max(0.02, Math.min(whole, most / this.graph.height));
+    }
     const scale = this.zoom ?? Math.max(whole, 0.62);
     this.scale = scale;
     this.plane.style.transform = `scale(${scale})`;
@@ -234,10 +239,8 @@ class View {
     this.sizer.style.height = `${this.graph.height * scale}px`;
   }
   setZoom(step) {
-    if (step === 0) {
-      const { clientWidth, clientHeight } = this.canvas;
-      this.zoom = Math.max(0.08, Math.min(1, (clientWidth - 32) / this.graph.width, Math.max(clientHeight - 32, 120) / this.graph.height));
-    } else this.zoom = Math.min(2, Math.max(0.08, (this.scale || 1) * (step > 0 ? 1.25 : 0.8)));
+    this.fitted = step === 0;
+    if (!this.fitted) this.zoom = Math.min(2, Math.max(0.08, (this.scale || 1) * (step > 0 ? 1.25 : 0.8)));
     this.moved = true;
     this.fit();
   }
