@@ -10,7 +10,7 @@ from ..core.events import Finished
 from ..core.record import LogLine
 from ..store.artifacts import Artifacts
 from ..store.cache import Entry, Kept, Known
-from ..store.codecs import is_scalar_form, is_text_form, scalar, unpack
+from ..store.codecs import is_scalar_form, may_name_files, scalar, unpack
 from ..store.files import file_digest
 from ..store.named import may_be, names
 
@@ -30,7 +30,7 @@ def entry(
     """The row of a range of completed branches."""
     outputs = tuple(packed or b"" for packed in event.outputs)
     scalars = is_scalar_form(outputs)
-    files = {i: found for i, packed in enumerate(outputs) if (found := _files(packed, artifacts))}
+    files = {i: found for i in may_name_files(outputs) if (found := _files(outputs[i], artifacts))}
     start, size = event.start, len(outputs)
     lines = {branch - start: logs[branch] for branch in logs.keys() & range(start, start + size)} if logs else {}
     kept = Kept(
@@ -77,9 +77,9 @@ def _fault(known: Known, place: int, artifacts: Artifacts) -> str | None:
 
 def _files(packed: bytes, artifacts: Artifacts) -> dict[str, str]:
     """The files that a returned value names, with the digests of what they hold."""
-    plain, value = scalar(packed) if is_text_form(packed) else (False, None)
+    plain, value = scalar(packed)
     if plain:
         told = [value] if type(value) is str and may_be(value) else []
     else:
-        told = [] if is_scalar_form((packed,)) else [n for s in unpack(packed).values() for n in names(s, artifacts)]
+        told = [name for stored in unpack(packed).values() for name in names(stored, artifacts)]
     return {name: digest for name in told if (digest := file_digest(name)) is not None}

@@ -155,9 +155,12 @@ def is_scalar_form(outputs: Sequence[bytes]) -> bool:
     return all(packed[0] == _SCALAR for packed in outputs)
 
 
-def is_text_form(packed: bytes) -> bool:
-    """Whether one plain value may be a text: of plain values only a text's pickle ends with its being remembered."""
-    return packed.endswith(_TEXT_END)
+def may_name_files(outputs: Sequence[bytes]) -> list[int]:
+    """The branches whose outputs may be a text, or are more than one plain value.
+
+    Of plain values only a text's pickle ends with its being remembered.
+    """
+    return [i for i, packed in enumerate(outputs) if packed[0] != _SCALAR or packed.endswith(_TEXT_END)]
 
 
 def type_name(value: Any) -> str:
