@@ -27,9 +27,8 @@ class Channel:
         self.key = os.urandom(32)
         self.folder = make_folder("fanlab-")  # of sockets, for this user only
         self.pages = _pages(self.folder)  # of the workers' status pages
-        self._listener = Listener(
-            os.path.join(self.folder, "events"), "AF_UNIX", backlog=128
-        )  # `_read` asks for the key
+        # Without the key: `_read` asks for it, so that a worker that stands still holds up no other.
+        self._listener = Listener(os.path.join(self.folder, "events"), "AF_UNIX", backlog=128)
         self._watch = socket.socket(socket.AF_UNIX)  # never accepts: its backlog holds one end of each worker's watch
         self._watch.bind(self.watch)
         self._watch.listen(4096)
@@ -101,7 +100,7 @@ class Channel:
     def _read(self, connection: Connection[Any, Any]) -> None:
         worker = 0
         try:
-            deliver_challenge(connection, self.key)  # here, since one that stands still would hold up the others
+            deliver_challenge(connection, self.key)
             answer_challenge(connection, self.key)
             slot, worker = pickle.loads(connection.recv_bytes())
             self._workers[worker] = (connection, threading.Event())

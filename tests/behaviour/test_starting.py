@@ -60,7 +60,10 @@ def noted():
 # in the background
 
 
-def test_start_returns_a_running_run(pipe, until):
+@pytest.fixture
+def background(pipe, until):
+    """A pipeline that returns 7 as soon as there is a file "go"."""
+
     @step
     def waits():
         until(lambda: os.path.exists("go"))
@@ -70,6 +73,10 @@ def test_start_returns_a_running_run(pipe, until):
     def background():
         return waits()
 
+    return background
+
+
+def test_start_returns_a_running_run(background):
     run = background.start()
     assert run.status == "running"
     assert background.last_run is run
@@ -79,16 +86,7 @@ def test_start_returns_a_running_run(pipe, until):
     assert run.load() == 7
 
 
-def test_load_of_a_running_run_waits_for_its_end(pipe, until):
-    @step
-    def waits():
-        until(lambda: os.path.exists("go"))
-        return 7
-
-    @pipe
-    def background():
-        return waits()
-
+def test_load_of_a_running_run_waits_for_its_end(background):
     run = background.start()
     go = threading.Timer(0.2, open("go", "w").close)
     go.start()
@@ -96,15 +94,7 @@ def test_load_of_a_running_run_waits_for_its_end(pipe, until):
     go.join()
 
 
-def test_wait_returns_the_running_run_when_its_time_is_up(pipe, until):
-    @step
-    def waits():
-        until(lambda: os.path.exists("go"))
-
-    @pipe
-    def background():
-        waits()
-
+def test_wait_returns_the_running_run_when_its_time_is_up(background):
     run = background.start()
     assert run.wait(0.05) is run
     assert run.status == "running"
