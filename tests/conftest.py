@@ -51,7 +51,7 @@ def own_store(tmp_path, monkeypatch):
 def until():
     """Wait until a condition holds and return what it gave; fail at the deadline."""
 
-    def until(condition, seconds=30):
+    def until(condition, seconds=60):
         limit = time.monotonic() + seconds
         while True:
             found = condition()
@@ -68,7 +68,7 @@ def until():
 def python(tmp_path):
     """Run a program in a Python of its own, in this test's folder; its stdout. A failure shows its stderr."""
 
-    def python(source, timeout=60, env=None):
+    def python(source, timeout=180, env=None):
         program = tmp_path / "program.py"
         program.write_text(textwrap.dedent(source).lstrip("\n"))
         done = subprocess.run(

@@ -29,7 +29,7 @@ def test_a_body_that_raises_at_once_leaves_its_traceback_only(tmp_path):
     Path("program.py").write_text(PROGRAM)
     for seconds in (0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2):
         done = subprocess.run(
-            [sys.executable, "program.py", str(seconds)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [sys.executable, "program.py", str(seconds)], cwd=tmp_path, capture_output=True, text=True, timeout=180
         )
         lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("  ")]
         assert lines == ["Traceback (most recent call last):", "ValueError: this body"], seconds
@@ -75,7 +75,7 @@ util.Finalize(None, time.sleep, (0.5,), exitpriority=100)  # it ends slowly, too
 def test_no_thread_that_nobody_waits_for_gives_back_what_the_whole_system_shares(tmp_path):
     """Else the process ends in the middle of it, and loky's tracker complains of leaks that are none."""
     Path("program.py").write_text(GIVEN_BACK)
-    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=180)
     assert set(done.stdout.split()) <= {"MainThread", "ExecutorManagerThread"}
     assert done.stdout.count("MainThread") >= 4
     assert "leaked" not in done.stderr
@@ -108,7 +108,7 @@ def test_a_worker_that_has_idled_for_long_enough_ends_whatever_a_step_has_left_i
         run.wait(60)
         print(run.status, run.load())
         """,
-        timeout=150,
+        timeout=240,
     )
     assert ended == "completed 7\n"
 
@@ -148,7 +148,9 @@ print(set(workers().load()) == {os.getpid()})
 @pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
 def test_a_fork_of_a_process_that_has_workers_runs_pipelines_in_workers_of_its_own(tmp_path, how):
     Path("program.py").write_text(FORKS)
-    done = subprocess.run([sys.executable, "program.py", how], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "program.py", how], cwd=tmp_path, capture_output=True, text=True, timeout=180
+    )
     assert done.stdout == "True\nTrue\n"
     if how == "multiprocessing":  # which knows that it has forked; os.fork leaves even its own workers to the child
         assert [line for line in done.stderr.splitlines() if not line.startswith("fanlab: ")] == []

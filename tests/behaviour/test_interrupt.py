@@ -51,7 +51,7 @@ def interrupted(tmp_path, until, living):
         until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed")
         begun = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         yield process, time.monotonic() - begun, errors
     finally:
         for left in living(process.pid):

@@ -312,7 +312,7 @@ sames()
         stderr=subprocess.PIPE,
         text=True,
     )
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0
     assert [line for line in errors.splitlines() if not line.startswith("fanlab: ")] == []
     until(lambda: not living(process.pid))

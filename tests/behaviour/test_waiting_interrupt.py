@@ -40,7 +40,7 @@ def test_an_interrupt_of_a_body_that_waits_leaves_through_the_body_and_keeps_wha
     try:
         until(lambda: os.path.exists("started1"), 60)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         until(lambda: not living(process.pid), 30)
     finally:
         for left in living(process.pid):

@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -42,12 +43,22 @@ class Killer:
                     continue
                 try:
                     os.kill(slot.worker, signal.SIGSTOP)  # it stands still while its page is read
+                    while stands(slot.worker) not in "TZX":
+                        time.sleep(0.0005)
                     status = slot.status()
                     os.kill(slot.worker, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
             if status is not None:
                 self.running.append(status.branch)
+
+
+def stands(process):
+    """The letter by which the kernel of the system tells what a process does; Z for one that is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def square(x):

@@ -60,7 +60,7 @@ def programs():
     yield found
     for program in found:
         program.kill()
-        program.communicate(timeout=60)
+        program.communicate(timeout=180)
 
 
 def begin(programs, generation):
@@ -72,7 +72,7 @@ def begin(programs, generation):
 def names(programs):
     """The names of the runs that the programs have ended."""
     found = [program.stdout.readline().strip() for program in programs]
-    assert all(found), "\n".join(program.communicate(timeout=60)[1] for program in programs)
+    assert all(found), "\n".join(program.communicate(timeout=180)[1] for program in programs)
     return found
 
 
