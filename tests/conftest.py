@@ -21,8 +21,14 @@ from fanlab.show.terminal import Nowhere
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: programs would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# As Hypothesis has it (in CI the same examples each time), but how long one takes says nothing of what it is.
-hypothesis.settings.register_profile("fanlab", hypothesis.settings.default, deadline=None)
+# Each process of tests may have workers of its own, and there are as many processes as cores.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "4")
+
+# As Hypothesis has it, but how long an example takes, or is made, says nothing of what it is; and each run has the same
+# ones, as Hypothesis has it in CI: `--hypothesis-profile search` looks for others.
+untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("search", hypothesis.settings.default, **untimed)
+hypothesis.settings.register_profile("fanlab", hypothesis.settings.default, derandomize=True, database=None, **untimed)
 hypothesis.settings.load_profile("fanlab")
 
 MOST_DESCRIPTORS = 200  # new ones, before what nobody uses any more is looked for

@@ -222,7 +222,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     magic=st.sampled_from(["pipeline", "step", "combine"]),
     line=st.lists(WORDS, max_size=6).map(" ".join) | st.text(max_size=20).filter(lambda text: "\n" not in text),
