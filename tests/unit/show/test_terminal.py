@@ -20,8 +20,9 @@ from fanlab.show.terminal import InLines, InTerminal, Nowhere, duration, has_ter
 
 here = pipeline(backend="sequential")
 PROGRAM = """
+import os
+import time
 from fanlab import step, pipeline, unmapped
-import threading, sys
 
 @step
 def load():
@@ -30,9 +31,8 @@ def load():
 
 @step
 def fit(x, wait):
-    if wait:
-        import time
-        time.sleep(0.6)
+    while wait and not os.path.exists("shown"):
+        time.sleep(0.01)
     if x == 2:
         raise ValueError("singular [red]matrix[/red] \\x1b[31m\\x07")
     return x
@@ -48,6 +48,31 @@ def sweep():
 
 print("result", sweep().load())
 """
+# No time passes for the view, however long it takes.
+SHORT = """
+from types import SimpleNamespace
+from fanlab.show import terminal
+
+terminal.time = SimpleNamespace(monotonic=lambda: 0.0)
+""" + PROGRAM.replace("WAIT", "False")
+# No branch ends before the view has shown one that runs, or has told in a line that the run has begun.
+LONG = """
+from pathlib import Path
+from fanlab.core.events import Status
+from fanlab.show import terminal
+
+def telling(show, is_shown):
+    def shows(view, *given):
+        show(view, *given)
+        if is_shown(view._record):
+            Path("shown").touch()
+    return shows
+
+terminal.InTerminal._paint = telling(
+    terminal.InTerminal._paint, lambda record: record.nodes["fit"].overall() is Status.RUNNING
+)
+terminal.InLines._write = telling(terminal.InLines._write, lambda record: True)
+""" + PROGRAM.replace("WAIT", "True")
 
 
 @step
@@ -185,7 +210,7 @@ def test_what_users_wrote_is_text_and_takes_one_line(text):
 
 
 def test_a_terminal_shows_the_tree_and_keeps_its_last_state(tmp_path):
-    lines = screen(in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "True")))
+    lines = screen(in_a_terminal(tmp_path, LONG))
     assert lines[0] == "loading [bold]now[/bold]"
     assert lines[1].startswith("fanlab: 1 failed branch was handled") or lines[1].startswith("sweep completed  4 of 5")
     assert [line for line in lines if line.startswith("├── ✗ fit    ━━━━━━━━━━━━━━━━╸"[:14])]
@@ -194,33 +219,33 @@ def test_a_terminal_shows_the_tree_and_keeps_its_last_state(tmp_path):
 
 
 def test_a_terminal_is_painted_while_the_run_goes_on(tmp_path):
-    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "True"))
+    written = in_a_terminal(tmp_path, LONG)
     assert "sweep \x1b[0m" in written or "running" in written
     assert "◐" in written
 
 
 def test_a_short_run_is_painted_once(tmp_path):
-    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "False"))
+    written = in_a_terminal(tmp_path, SHORT)
     assert "running" not in written
     assert written.count("sweep") == 1
 
 
 def test_colour_is_left_out_where_it_is_not_wanted(tmp_path):
-    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "False"), NO_COLOR="1")
+    written = in_a_terminal(tmp_path, SHORT, NO_COLOR="1")
     assert "\x1b[32m" not in written
-    assert "\x1b[32m" in in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "False"))
+    assert "\x1b[32m" in in_a_terminal(tmp_path, SHORT)
 
 
 @pytest.mark.parametrize("environment", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_lines_are_plain_in_continuous_integration_and_on_a_simple_terminal(tmp_path, environment):
-    written = in_a_terminal(tmp_path, PROGRAM.replace("WAIT", "True"), **environment)
+    written = in_a_terminal(tmp_path, LONG, **environment)
     assert "\x1b" not in written
     assert "fanlab: sweep: completed, 4 of 5 done, 1 failed, in " in written
 
 
 def test_without_a_terminal_lines_go_to_stderr_and_nothing_to_stdout(tmp_path):
     path = tmp_path / "program.py"
-    path.write_text(PROGRAM.replace("WAIT", "True"))
+    path.write_text(LONG)
     done = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "loading [bold]now[/bold]\nresult 4\n"
     lines = done.stderr.splitlines()
