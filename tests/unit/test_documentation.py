@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.inputtransformer2 import TransformerManager
 
 import fanlab
 from fanlab import errors
@@ -100,7 +100,7 @@ def test_every_parameter_of_the_programs_commands_has_a_help():
 def test_python_in_a_page_is_python(path):
     for found in FENCE.findall(path.read_text(encoding="utf-8")):
         cell = re.sub(r"^%.*\n", "", found, flags=re.MULTILINE)
-        compile(InteractiveShell.instance().transform_cell(cell), str(path), "exec")
+        compile(TransformerManager().transform_cell(cell), str(path), "exec")
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if ">>>" in path.read_text()], ids=lambda path: path.stem)

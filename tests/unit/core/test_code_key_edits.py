@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from fanlab.core.code_changes import changed
 from fanlab.core.code_key import code_key
 from fanlab.store.hashes import hash_value
 
+LATER = count(10, 10)
 HELPERS = '''\
 """Of the project."""
 from deeper import trim
@@ -210,6 +213,8 @@ class Project:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+            at = time.time() + next(LATER)  # a file system may give two writes the same time
+            os.utime(path, (at, at))
         importlib.invalidate_caches()
 
     def load(self):

@@ -143,7 +143,13 @@ def test_what_a_worker_tells_is_delivered_and_a_batch_ends_once(send, until, tol
     assert told == [BatchDone(1)]
 
 
-def test_what_returns_through_the_engine_waits_for_what_was_told_before(send, until, told):
+@pytest.fixture
+def patient(monkeypatch):
+    """What a worker has told is waited for however long it takes."""
+    monkeypatch.setattr("fanlab.execute.cluster._DRAIN_SECONDS", 600.0)
+
+
+def test_what_returns_through_the_engine_waits_for_what_was_told_before(send, patient, told):
     post, *_, done = send(1)
     worker = Worker(post, "a")
     worker.claim(1)
@@ -155,7 +161,7 @@ def test_what_returns_through_the_engine_waits_for_what_was_told_before(send, un
     assert told == [LINE, BatchDone(1)]
 
 
-def test_what_returns_through_the_engine_waits_for_nobody_who_has_left(send, until, told):
+def test_what_returns_through_the_engine_waits_for_nobody_who_has_left(send, patient, until, told):
     post, *_, done = send(1)
     worker = Worker(post, "a")
     worker.claim(1)
@@ -163,7 +169,9 @@ def test_what_returns_through_the_engine_waits_for_nobody_who_has_left(send, unt
     returns.start()
     worker.line.close()
     returns.join(30)
-    assert len(told) == 1
+    assert not returns.is_alive()
+    until(lambda: told)  # by this thread, or by the one that has read the worker's end: whichever is first
+    assert told in ([BatchDone(1)], [BatchLost(1, 0, "its cluster worker a")])
 
 
 def test_a_lost_worker_is_charged_with_its_only_branch(send, until, told):
@@ -278,13 +286,21 @@ def test_the_mark_in_the_store_goes_with_the_run(engine, told, tmp_path):
 
 
 def test_no_thread_is_left_after_a_run(engine, told, tmp_path, until):
-    before = set(threading.enumerate())
     cluster = Cluster("run", 1, told.append, engine, str(tmp_path))
+
+    def threads():
+        owners = (
+            (thread.name, getattr(getattr(thread, "_target", None), "__self__", None))
+            for thread in threading.enumerate()
+        )
+        return sorted(name for name, owner in owners if owner is cluster._exchange)
+
     cluster.submit(batch(1), BLOBS, None)
     worker = Worker(engine.given[1][0], "a")
     worker.claim(1)
+    assert threads() == ["fanlab-exchange", "fanlab-reader"]
     cluster.shutdown()
-    until(lambda: not set(threading.enumerate()) - before)
+    until(lambda: not threads())
 
 
 def test_a_batch_whose_results_cannot_be_kept_is_lost_and_not_waited_for(cluster, engine, told, monkeypatch):

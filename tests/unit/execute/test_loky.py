@@ -26,9 +26,16 @@ def told():
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Which processes were ended."""
-    found = []
-    monkeypatch.setattr(os, "kill", lambda process, kind: found.append((process, kind)))
+    """Which processes were ended here; what other threads do to processes of earlier tests is done."""
+    found, here, kill = [], threading.get_ident(), os.kill
+
+    def killing(process, kind):
+        if threading.get_ident() == here:
+            found.append((process, kind))
+        else:
+            kill(process, kind)
+
+    monkeypatch.setattr(os, "kill", killing)
     return found
 
 
