@@ -15,7 +15,7 @@ demo: ## run the quickstart notebook without a browser; its page is demo-output/
 
 test: ## run all tests; they compare the notebooks' outputs with a cold and a warm store
 	@scripts/environment.sh dev
-	$(RUN) pytest -n auto -m "not kernel and not browser and not cluster" fanlab tests
+	$(RUN) pytest -n auto --maxprocesses 8 -m "not kernel and not browser and not cluster" fanlab tests
 	$(RUN) pytest -m cluster tests
 	$(RUN) pytest -n auto --maxprocesses 4 --dist worksteal -m kernel tests
 	$(RUN) pytest -n auto --maxprocesses 4 --dist worksteal -m browser tests/browser

@@ -74,7 +74,7 @@ def until():
 def python(tmp_path):
     """Run a program in a Python of its own, in this test's folder; its stdout. A failure shows its stderr."""
 
-    def python(source, timeout=180, env=None):
+    def python(source, timeout=300, env=None):
         program = tmp_path / "program.py"
         program.write_text(textwrap.dedent(source).lstrip("\n"))
         done = subprocess.run(

