@@ -14,6 +14,8 @@ from fanlab import pipeline, step
 from fanlab.execute.slots import slots
 
 EVERY_SECONDS = 0.5
+MOST = 30  # deaths: on a machine where it takes a second to start a worker, hardly a branch would end between two
+MOST_EARLY = 2  # of workers that run nothing yet: a batch that loses more before it has begun answers for them
 BRANCHES = 2000
 
 
@@ -35,22 +37,27 @@ class Killer:
         self._thread.join()
 
     def _kill(self):
-        pool = slots()
-        while not self._over.wait(EVERY_SECONDS):
+        pool, early = slots(), 0
+        while len(self.running) < MOST and not self._over.wait(EVERY_SECONDS):
             with pool.lock:  # so that the slot does not take another worker meanwhile
                 slot = self._dice.choice(pool.first(2))
                 if not slot.worker:
                     continue
                 try:
                     os.kill(slot.worker, signal.SIGSTOP)  # it stands still while its page is read
-                    while stands(slot.worker) not in "TZX":
+                    while (state := stands(slot.worker)) not in "TZX":
                         time.sleep(0.0005)
+                    if state != "T":  # the one that was killed before: nobody has noticed yet
+                        continue
                     status = slot.status()
-                    os.kill(slot.worker, signal.SIGKILL)
+                    spared = status is None and early == MOST_EARLY
+                    os.kill(slot.worker, signal.SIGCONT if spared else signal.SIGKILL)
                 except ProcessLookupError:
                     continue
             if status is not None:
                 self.running.append(status.branch)
+            elif not spared:
+                early += 1
 
 
 def stands(process):

@@ -101,7 +101,7 @@ def kernels(tmp_path):
 
 @pytest.mark.chaos
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_what_was_recorded_as_finished_is_never_lost_and_never_runs_again(kernels, until):
     dice = random.Random(20)
     generation, kills, recorded, died = 0, 0, {}, True
