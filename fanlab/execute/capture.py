@@ -136,7 +136,9 @@ class _Lines(io.TextIOBase):
         """Send what has no end of line yet: of this thread, and of all threads where they are the branch's own."""
         target, held = self.capture.target(), self.capture.held
         here = threading.get_ident()
-        for stream, thread in [key for key in held if key[0] == self._name and (self.capture.whole or key[1] == here)]:
+        for stream, thread in list(held):  # other threads write meanwhile
+            if stream != self._name or not (self.capture.whole or thread == here):
+                continue
             rest = held.pop((stream, thread), "")
             if rest and target is not None:
                 target(self._name, rest.rpartition("\r")[2])

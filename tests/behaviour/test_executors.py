@@ -585,15 +585,19 @@ def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_message(pip
     assert isinstance(error.__cause__, fanlab.FanlabError)
 
 
-class Wants(Exception):
-    """One that pickle makes again with too few arguments, as many libraries' are."""
-
-    def __init__(self, first, second):
-        super().__init__(first)
-        self.second = second
-
-
 def test_an_exception_that_cannot_be_made_again_is_told_by_its_type_and_message(pipe, failed):
+    class Wants(Exception):
+        """One that pickle makes again with too few arguments, as many libraries' are.
+
+        Made here: Dask teaches pickle how to make those again that there are when it is imported.
+        """
+
+        __qualname__ = "Wants"
+
+        def __init__(self, first, second):
+            super().__init__(first)
+            self.second = second
+
     @step
     def fails():
         raise Wants("odd", 2)

@@ -148,6 +148,29 @@ def test_of_a_whole_process_the_rest_of_a_line_of_another_thread_is_told_at_the_
     assert lines == [("stdout", "elsewhere")]
 
 
+def test_rests_are_told_while_other_threads_begin_lines(lines, target):
+    capture = Capture(whole_process=True)
+
+    class Name(str):
+        """The name of a stream; whenever one is looked at, another thread begins a line."""
+
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            run(lambda: print("begun", end=""))
+            return str(self) == other
+
+        def __ne__(self, other):
+            return not self == other
+
+    with capture.to(target):
+        capture.held[Name("stdout"), 1] = "rest"
+        capture.held["stdout", 2] = "rest"
+        end_lines()
+        assert lines == [("stdout", "rest")] * 2
+    assert ("stdout", "begun") in lines
+
+
 def test_a_capture_in_a_capture_has_its_own_target(lines, target):
     capture, inner = Capture(), []
     with capture.to(target):
