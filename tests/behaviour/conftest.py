@@ -9,7 +9,8 @@ import pytest
 import fanlab
 from fanlab import pipeline
 
-CLUSTERS = tuple(pytest.param(name, marks=pytest.mark.cluster) for name in ("dask", "ray"))
+# Whichever is first starts the cluster, which may take long on a machine that is busy.
+CLUSTERS = tuple(pytest.param(name, marks=(pytest.mark.cluster, pytest.mark.timeout(300))) for name in ("dask", "ray"))
 BACKENDS = ("sequential", "threading", "loky", *CLUSTERS)
 KILLING = ("loky", *CLUSTERS)  # those that can end a branch
 

@@ -247,7 +247,8 @@ def test_too_little_memory_is_an_ordinary_failure_where_python_notices(able, fai
     error = failed(grows)
     assert [found.status for found in error.run["greedy"]] == ["completed", "failed", "completed"]
     assert error.run.steps["greedy[1]"].error == "MemoryError"
-    assert len(set(error.run.profile["worker"])) <= 2
+    if error.run.environment["backend"] != "ray":  # which may run each batch beside another of its processes
+        assert len(set(error.run.profile["worker"])) <= 2
 
 
 def test_exactly_the_culprit_of_a_large_map_fails(able, failed):

@@ -350,3 +350,14 @@ def test_a_batch_is_looked_at_that_comes_just_after_there_was_none():
     looks.start()
     looks.join(30)
     assert told == [7]
+
+
+def test_a_run_that_no_worker_takes_up_says_once_what_it_waits_for(send, cluster, capsys, monkeypatch):
+    monkeypatch.setattr("fanlab.execute.cluster._PATIENT_SECONDS", -1.0)
+    cluster.room()
+    assert capsys.readouterr().err == ""
+    send(1)
+    cluster.room()
+    assert capsys.readouterr().err == "fanlab: waiting for a free worker of the cluster cluster\n"
+    cluster.room()
+    assert capsys.readouterr().err == ""
