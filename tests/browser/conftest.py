@@ -1,14 +1,17 @@
 """A real JupyterLab and a real Chromium: notebooks are opened, run and looked at as a person does."""
 
+import contextlib
 import fcntl
 import importlib.util
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -18,7 +21,7 @@ import pytest
 
 SHOTS = Path(__file__).parent / "shots"
 ROOT = Path(__file__).parents[2]
-SECONDS = 60  # for whatever is waited for: machines are slow when much is tested at once
+SECONDS = 180  # for whatever is waited for: machines are slow when much is tested at once
 
 
 STEPS = """
@@ -33,6 +36,8 @@ def load(path):
 
 @step
 def fit(n, seconds=0.05, bad=None):
+    if n >= 100:  # so many are enough to see how a view changes; it stays for as long as somebody looks at it
+        seconds *= 10
     print(f"fit {n} begins", flush=True)
     time.sleep(seconds / 2)
     if n == bad:
@@ -55,9 +60,16 @@ SHUT_DOWN = """() => {
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """A port below those that the system gives to whoever asks for any, so that nobody takes it meanwhile.
+
+    The processes of pytest-xdist choose among ports of their own.
+    """
+    first = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12)
+    for port in random.sample(range(first, first + 1_000), 100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("there is no free port")
 
 
 class Server:
@@ -68,6 +80,10 @@ class Server:
         self.root.mkdir(parents=True)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._log = base / "server.log"
+        self._sockets = tempfile.mkdtemp(prefix="kernels-")  # a short path, as sockets need it
+        (base / "config").mkdir()
+        # Kernels have no ports: those that are chosen for one may be another one's before it has come up to take them.
+        (base / "config" / "jupyter_config.json").write_text(json.dumps({"KernelManager": {"transport": "ipc"}}))
         settings = base / "settings" / "@jupyterlab" / "apputils-extension"
         settings.mkdir(parents=True)
         (settings / "notification.jupyterlab-settings").write_text(
@@ -77,7 +93,7 @@ class Server:
         clean |= {
             "JUPYTER_CONFIG_DIR": str(base / "config"),
             "JUPYTER_DATA_DIR": str(base / "data"),
-            "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+            "JUPYTER_RUNTIME_DIR": self._sockets,
             "IPYTHONDIR": str(base / "ipython"),
             "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
@@ -99,7 +115,7 @@ class Server:
         limit = time.monotonic() + SECONDS
         while True:
             try:
-                opener.open(f"{self.url}{ready}", timeout=5).read()
+                opener.open(f"{self.url}{ready}", timeout=SECONDS).read()
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > limit:
@@ -109,9 +125,11 @@ class Server:
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 JUPYTER = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
@@ -148,7 +166,9 @@ def browser():
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        found = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=arguments, timeout=SECONDS * 1000
+        )
         yield found
         found.close()
 

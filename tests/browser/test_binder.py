@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # the environment is made once, which takes a minute
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(1800),
+]  # the environment is made once, which takes a minute or some
 APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
        "--LabApp.expose_app_in_browser=True"]  # fmt: skip
 
@@ -61,7 +64,7 @@ def test_the_badge_opens_the_quickstart_and_its_first_pipeline_runs_live(
         env={"PATH": f"{base_python.parent}:{os.environ['PATH']}"},
     )
     page = browser.new_page(viewport={"width": 1180, "height": 860})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(180_000)
     page.goto(f"{server.url}/{path}")
     page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path === 'notebooks/quickstart.ipynb'")
     page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'")

@@ -92,7 +92,7 @@ def test_voila_shows_the_live_view_of_a_run_that_a_button_starts(serve, browser,
     write_notebook(path, [f"LOOKED_AT = {str(tmp_path / 'looked-at')!r}", BUTTON])
     server = serve("voila", "--no-browser", "--port={port}", "--Voila.ip=127.0.0.1", str(path), ready="/")
     page = browser.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     page.goto(server.url)
     page.click("button:has-text('Go')")
     page.wait_for_function("+document.querySelector('.fl-node')?.dataset.done >= 6")
@@ -103,7 +103,7 @@ def test_voila_shows_the_live_view_of_a_run_that_a_button_starts(serve, browser,
     page.close()
 
 
-@pytest.mark.timeout(600)  # the environment is made once, which takes a minute
+@pytest.mark.timeout(1800)  # the environment is made once, which takes a minute or some
 def test_the_versions_of_binder_show_the_live_view_and_hear_its_buttons(base_python, serve, open_notebook, sweep):
     versions = "import jupyterlab, ipykernel; print(jupyterlab.__version__, ipykernel.__version__)"
     assert subprocess.check_output([base_python, "-c", versions], text=True) == "4.4.9 7.0.1\n"

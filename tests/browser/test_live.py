@@ -20,7 +20,7 @@ import pathlib
 @step
 def watched(n):
     if not pathlib.Path("enough").exists():
-        time.sleep(0.1)
+        time.sleep(0.1 if n < 100 else 1)
     return n
 """
 
@@ -152,6 +152,8 @@ def flaky(n):
     if n in (1, 4) and not pathlib.Path("mended").exists():
         raise OSError(f"cannot reach host {n}")
     time.sleep(0.2)
+    while n == 11 and not pathlib.Path("asked").exists():
+        time.sleep(0.05)
     return n * 10
 """
 
@@ -189,6 +191,8 @@ def test_re_run_failed_can_be_asked_for_before_the_run_has_ended(open_notebook, 
     page.wait_for_selector(".fl-again:visible")
     notebook.path.with_name("mended").touch()
     page.click(".fl-again")
+    page.wait_for_selector(".fl-again[aria-pressed='true']")
+    notebook.path.with_name("asked").touch()
     notebook.wait_output(3, "sweep ✓ completed")
 
 
@@ -335,7 +339,7 @@ def test_of_a_grid_of_5000_branches_only_those_in_sight_are_drawn(open_notebook,
 
 
 def test_a_graph_of_200_steps_can_be_read_and_seen_whole(open_notebook, steps):
-    calls = "%%pipeline sweep -j 2\nlast = [load('a')] * 5\nfor turn in range(39):\n    last = [report([last[i], last[i - 1]], 0.5) for i in range(5)]\nload('b')"
+    calls = "%%pipeline sweep -j 2\nlast = [load('a')] * 5\nfor turn in range(39):\n    last = [report([last[i], last[i - 1]], 0.5 if turn < 2 else 20) for i in range(5)]\nload('b')"
     notebook = open_notebook([steps, calls])
     notebook.begin()
     page = notebook.page

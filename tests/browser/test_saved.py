@@ -59,6 +59,6 @@ def test_what_was_saved_passes_nbval_unchanged(saved):
         env={**os.environ, "FANLAB_STORE": str(saved.parent / "store")},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
     )
     assert "3 passed" in done.stdout, done.stdout[-3000:]
