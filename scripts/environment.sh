@@ -18,8 +18,8 @@ apt_install() { # install a Debian package; fail where that cannot be done
         sudo=sudo
     fi
     say "installing the Debian package $1"
-    $sudo apt-get -qq -o DPkg::Lock::Timeout=120 update >&2 || return 1
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 --no-install-recommends \
+    $sudo apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=5 update >&2 || return 1
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=5 --no-install-recommends \
         install "$1" </dev/null >/dev/null
 }
 
@@ -48,6 +48,7 @@ if [ "$extra" = dev ] && ! command -v dot >/dev/null; then
 fi
 if [ -n "$(find pyproject.toml -newer "$stamp" 2>/dev/null)" ] || [ ! -e "$stamp" ]; then
     say "installing fanlab[$extra] into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extra]"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 \
+        --editable ".[$extra]"
     touch "$stamp"
 fi

@@ -31,6 +31,12 @@ hypothesis.settings.register_profile("search", hypothesis.settings.default, **un
 hypothesis.settings.register_profile("fanlab", hypothesis.settings.default, derandomize=True, database=None, **untimed)
 hypothesis.settings.load_profile("fanlab")
 
+os.environ.setdefault("PIP_DEFAULT_TIMEOUT", "60")  # seconds: some tests install what a person would
+os.environ.setdefault("PIP_RETRIES", "10")
+
+# What programs say whose kernel has not come up: another program has taken one of the ports that were chosen for it.
+DIED_EARLY = "Kernel died before replying to kernel_info"
+
 MOST_DESCRIPTORS = 200  # new ones, before what nobody uses any more is looked for
 _held = [0]  # those that were in use then
 
@@ -41,10 +47,12 @@ def descriptors():
 
 
 @pytest.fixture(autouse=True)
-def own_store(tmp_path, monkeypatch):
+def own_store(tmp_path, tmp_path_factory, monkeypatch):
     """Every test works in a folder of its own, and so has a store of its own; runs say nothing of how long they take."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FANLAB_STORE", raising=False)
+    # Kernels that programs start share no history with those of another process, which may have locked it.
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path_factory.getbasetemp() / "ipython"))
     monkeypatch.setattr("fanlab.show.live.InLines", Nowhere)  # whose lines depend on how long a run takes
     monkeypatch.setattr("fanlab.execute.cluster._PATIENT_SECONDS", float("inf"))  # and so does that of a waiting run
     yield

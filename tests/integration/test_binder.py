@@ -26,7 +26,7 @@ def dockerfile(tmp_path_factory):
         [program, "--no-build", "--debug", "--user-id=1000", "--user-name=jovyan", copy],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

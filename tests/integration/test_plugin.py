@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
+from tests.conftest import DIED_EARLY
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = [
     "%load_ext fanlab\nfrom fanlab import step",
@@ -94,10 +98,12 @@ def saved(tmp_path_factory):
     cells[RAISES].metadata["tags"] = ["raises-exception"]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
-    with client.setup_kernel():
-        for index in (0, 1, 1, *range(2, len(cells))):  # so that numbers of cells differ from those of another run
-            client.execute_cell(cells[index], index)
+    with tempfile.TemporaryDirectory(prefix="kernel-") as sockets:  # and no ports, which another kernel may take
+        config = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/at"})
+        client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}, config=config)
+        with client.setup_kernel():
+            for index in (0, 1, 1, *range(2, len(cells))):  # so that numbers of cells differ from those of another run
+                client.execute_cell(cells[index], index)
     nbformat.write(notebook, folder / "sweep.ipynb")
     return folder / "sweep.ipynb"
 
@@ -127,13 +133,21 @@ def run(stranger, project):
             **environment,
         }
         found["PATH"] = os.pathsep.join([str(stranger.parent), path if path is not None else os.environ["PATH"]])
-        process = subprocess.Popen(
-            [stranger, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--nbval", *options],
-            cwd=project, env=found, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+
+        def begun():
+            return subprocess.Popen(
+                [stranger, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--nbval", *options],
+                cwd=project, env=found, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+
+        process = begun()
 
         def ended():
-            told, _ = process.communicate(timeout=300)
+            nonlocal process
+            told, _ = process.communicate(timeout=900)
+            if DIED_EARLY in told:
+                process = begun()
+                told, _ = process.communicate(timeout=900)
             return process.returncode, told
 
         return ended

@@ -39,7 +39,7 @@ def results(bare, tmp_path, monkeypatch):
 
 
 @pytest.mark.cluster
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_gives_the_same_results_on_every_backend(results, name, dask, ray):
     expected = results(name, "sequential")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import DIED_EARLY
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
 SHOWN = {"text/plain", "text/html", "text/markdown", "image/png"}
@@ -93,23 +95,28 @@ def test_code_is_not_wider_than_a_page(cell):
 def nbval(store, names, *options, **environment):
     """Run nbval on notebooks, strictly, as a reader would; all their cells must pass."""
     count = sum(cell["cell_type"] == "code" for name in names for cell in NOTEBOOKS[name]["cells"])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", *options]
-        + [f"notebooks/{name}.ipynb" for name in names],
-        cwd=ROOT,
-        env={**os.environ, "FANLAB_STORE": str(store), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", *options]
+            + [f"notebooks/{name}.ipynb" for name in names],
+            cwd=ROOT,
+            env={**os.environ, "FANLAB_STORE": str(store), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if DIED_EARLY not in done.stdout:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{count} passed" in done.stdout
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_outputs_are_the_same_cold_and_warm_in_any_order_and_two_at_a_time(tmp_path):
     """Two kernels at once fill one store; then all notebooks again in another order, from what is there."""
+    # The cache of fonts is there before: while it is made matplotlib writes to a cell that it will take a moment.
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
     names = list(NOTEBOOKS)
     random.shuffle(names)
     nbval(tmp_path / "store", names, "-n", "2", "--dist", "loadfile")
@@ -118,6 +125,6 @@ def test_outputs_are_the_same_cold_and_warm_in_any_order_and_two_at_a_time(tmp_p
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_outputs_are_the_same_without_dot(tmp_path):
     nbval(tmp_path / "store", ["quickstart"], PATH=os.path.dirname(sys.executable))
