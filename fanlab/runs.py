@@ -6,14 +6,16 @@ Over 300 lines: everything that a run can be asked, most of it in a line each.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from .core.again import without
 from .core.carry import Carried
@@ -40,6 +42,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .show.timeline import Timeline
+
+
+_Shown = TypeVar("_Shown")
+_Args = ParamSpec("_Args")
+
+
+def _of_one_moment(
+    read: Callable[Concatenate[Run, _Args], _Shown],
+) -> Callable[Concatenate[Run, _Args], _Shown]:
+    """A method that reads much of a run's record: it does not change meanwhile, where the run goes on in a thread."""
+
+    @functools.wraps(read)
+    def wrapped(run: Run, /, *args: _Args.args, **kwargs: _Args.kwargs) -> _Shown:
+        __tracebackhide__ = True
+        with run._runner.changing if run._runner is not None else contextlib.nullcontext():
+            return read(run, *args, **kwargs)
+
+    return wrapped
 
 
 class Run:
@@ -103,10 +123,12 @@ class Run:
         return MappingProxyType(dict(self._record.environment))
 
     @property
+    @_of_one_moment
     def steps(self) -> dict[str, StepRun]:
         """Every node and branch in call order, by name."""
         return {node.name(branch): StepRun(self, node, branch) for node, branch in self._record.walk()}
 
+    @_of_one_moment
     def __getitem__(self, name: str) -> StepRun | list[StepRun]:
         """One StepRun; for a fan-out's name the list of its branches. Raises NotFound with the nearest names."""
         node = self._record.nodes.get(name)
@@ -135,6 +157,7 @@ class Run:
         return self._values.open(self._record.returned)
 
     @property
+    @_of_one_moment
     def results(self) -> pd.DataFrame:
         """One row per node and branch in call order: arguments, outputs, status, error. See show.table.results."""
         from .show.table import results
@@ -142,6 +165,7 @@ class Run:
         return results(self._record, self._artifact)
 
     @property
+    @_of_one_moment
     def profile(self) -> pd.DataFrame:
         """What each row of `results` took, and why it ran: reason, attempts, worker, times. See show.profile."""
         from .show.profile import profile
@@ -149,6 +173,7 @@ class Run:
         reasons = Reasons(self._record, self._store, self._table)
         return profile(self._record, lambda node: [reasons.why(node, branch).words for branch in node.branches()])
 
+    @_of_one_moment
     def why(self, name: str) -> Why:
         """Why a step or branch ran or was taken from the store: which part of its code or arguments changed.
 
@@ -161,6 +186,7 @@ class Run:
             return reasons.why(found._node, found._number)
         return together([reasons.why(step._node, step._number) for step in found])
 
+    @_of_one_moment
     def diff(self, other: Run) -> pd.DataFrame:
         """The branches whose arguments, outputs, status or code differ from those of another run, or that one has not.
 
@@ -174,18 +200,21 @@ class Run:
         return difference(*(Side(run._record, run._store.artifacts, run._table) for run in (self, other)))
 
     @property
+    @_of_one_moment
     def dag(self) -> graphviz.Digraph:
         """The graph of the run; a fan-out is one node with its count."""
         from .show.layout import digraph
 
         return digraph(self._record)
 
+    @_of_one_moment
     def timeline(self) -> Timeline:
         """Which branch ran when, on which worker: a picture that a notebook shows; see show.timeline.Timeline."""
         from .show.timeline import Timeline
 
         return Timeline(self._record, time.time())
 
+    @_of_one_moment
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write it as one page that needs nothing else: the record, the timeline, every branch, errors, environment."""
         from .show.page import made_with, page
@@ -269,30 +298,39 @@ class Run:
         yield from asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
         return self.load()
 
+    @_of_one_moment
     def logs(self, name: str) -> list[str]:
         """The lines that one step or branch printed, in order. Raises NotFound with the nearest names."""
         found = self[name]
         return [line for step in found for line in step.logs] if isinstance(found, list) else found.logs
 
+    @_of_one_moment
     def __repr__(self) -> str:
         return record_text(self._record)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        from .show.html import bundle
-
         if getattr(shell(), "kernel", None) is None:  # a terminal: nobody sees a picture
             display({"text/plain": record_text(self._record)}, raw=True)
         elif self._shown is None or self._shown != this_cell():
-            display(bundle(self._record), raw=True)
+            display(self._bundle(), raw=True)
 
+    @_of_one_moment
+    def _bundle(self) -> dict[str, str]:
+        """The record as a notebook shows it."""
+        from .show.html import bundle
+
+        return bundle(self._record)
+
+    @_of_one_moment
     def _table(self, record: Record, node: str) -> pd.DataFrame:
         """The rows of one node, as a step receives them that asks for its results."""
         from .show.table import results
 
         return results(record, self._artifact, only={node})
 
+    @_of_one_moment
     def _rows(self, nodes: Collection[str]) -> pd.DataFrame:
         """The rows of some nodes, with the columns that they have."""
         from .show.table import results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -30,6 +31,7 @@ class Journal:
     def __init__(self, run: str, store: Store, record: Record, watchers: Sequence[Watcher], recall: Recall) -> None:
         self._run, self._store, self._record, self._watchers = run, store, record, watchers
         self._recall = recall
+        self.changing = threading.RLock()  # held while the record changes
         self._unsaved: list[Event] = []
         self._saved = 0.0
 
@@ -37,7 +39,8 @@ class Journal:
         """Tell of events. They are on disk soon, or after `save`."""
         self._unsaved += events
         for event in events:
-            self._record.apply(event)
+            with self.changing:
+                self._record.apply(event)
             if isinstance(event, Finished):
                 self._recall.heard(event)
             for watcher in self._watchers:

@@ -133,6 +133,11 @@ class Runner:
         """Whether steps run in the thread that goes on with the run."""
         return self._course.executor.immediate
 
+    @property
+    def changing(self) -> contextlib.AbstractContextManager[Any]:
+        """Held while the record changes: who reads much of it in another thread takes it, and sees one moment."""
+        return self._journal.changing
+
     def cancel(self) -> None:
         """Ask for the run's end, from any thread."""
         self._inbox.put(_Cancel())

@@ -8,8 +8,9 @@ import time
 import pytest
 
 import fanlab
-from fanlab import step
+from fanlab import pipeline, step
 from fanlab.client import Client
+from fanlab.show import table
 
 
 @step
@@ -112,6 +113,34 @@ def test_wait_raises_nothing_and_load_raises_the_error(pipe):
     with pytest.raises(fanlab.PipelineError) as caught:
         run.load()
     assert caught.value.run is run
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_table_of_a_running_run_is_of_one_moment(backend, until, monkeypatch):
+    @step
+    def lists(i):
+        until(lambda: os.path.exists(f"go{i}"))
+        return [i, i]
+
+    @pipeline(backend=backend, n_jobs=1)
+    def background():
+        return same.map(lists.map([0, 1]).flatten())
+
+    def lasts(*args):
+        """Index a table, while the run would go on if it could."""
+        open("go1", "w").close()
+        limit = time.monotonic() + 0.5
+        while len(run._record.nodes["same"].statuses) < 4 and time.monotonic() < limit:
+            time.sleep(0.01)
+        return index_of(*args)
+
+    index_of = table.index_of
+    monkeypatch.setattr(table, "index_of", lasts)
+    open("go0", "w").close()
+    run = background.start()
+    until(lambda: len(run._record.nodes) == 2 and len(run._record.nodes["same"].statuses) == 2)
+    assert list(run.results.index) in (["lists[0]", "lists[1]", "same[0,0]", "same[0,1]"], list(run.steps))
+    assert len(run.wait(60).results) == 6
 
 
 def test_await_gives_the_value_and_leaves_the_loop_free(pipe, until):
