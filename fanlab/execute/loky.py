@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import signal
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased
 from . import process
@@ -23,6 +26,7 @@ class _Given:
     slot: Slot
     generation: int  # of the slot's worker
     future: Future[None] | None = None  # loky's own word of it
+    processes: Mapping[int, Any] = field(default_factory=dict)  # loky's own of the worker
 
     @property
     def here(self) -> bool:
@@ -61,6 +65,7 @@ class Loky:
                 given = self._given[number] = _Given(slot, slot.generation)
                 needed = {key: blobs[key] for key in batch.blobs if key not in slot.sent}
                 future = given.future = slot.call(process.run_batch, pickle.dumps((batch, needed), 5))
+                given.processes = slot.processes
                 slot.sent.update(needed)
                 generation = given.generation = slot.generation
             future.add_done_callback(lambda done: self._ended(slot, generation, batch, blobs, done))
@@ -163,15 +168,33 @@ class Loky:
         self._pool.channel.wait_ended(worker, _DRAIN_SECONDS)
         with self._pool.lock:
             status = slot.status(generation)
+            given = self._given.get(number)
             if slot.generation == generation:
                 slot.replace()
+        reason = _reason(error, given.processes if given is not None else {})
         if self._free(number):
             culprit = status.branch if status is not None and status.batch == number else None
             waited = status is not None and status.batch != number
-            self._deliver(BatchLost(number, culprit, _reason(error), waited))
+            self._deliver(BatchLost(number, culprit, reason, waited))
 
 
-def _reason(error: BaseException) -> str:
-    """How the worker ended, as loky tells it: `SIGKILL(-9)`, `EXIT(3)`."""
-    _, _, codes = str(error).partition("exit codes of the workers are {")
-    return codes.partition("}")[0] or type(error).__name__
+def _reason(error: BaseException, processes: Mapping[int, Any]) -> str:
+    """How the worker ended, as loky tells it: `SIGKILL(-9)`, `EXIT(3)`.
+
+    It waits a quarter of a second for that; one that ends more slowly, as after a crash, is waited for here.
+    """
+    _, tells, codes = str(error).partition("exit codes of the workers are {")
+    told = codes.partition("}")[0]
+    if tells and not told:
+        for found in list(processes.values()):
+            found.join(_DRAIN_SECONDS)
+            if found.exitcode is not None:
+                told = _ending(found.exitcode)
+    return told or type(error).__name__
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"EXIT({code})"
+    known = {-one.value: one.name for one in signal.Signals}
+    return f"{known.get(code, 'UNKNOWN')}({code})"

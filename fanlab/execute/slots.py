@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from multiprocessing.util import Finalize
 from typing import Any
@@ -78,6 +78,11 @@ class Slot:
         """The process id of a generation's worker; 0 where it has not connected, or nobody remembers it."""
         return self.worker if generation == self.generation else self._ended.get(generation, (0, None))[0]
 
+    @property
+    def processes(self) -> Mapping[int, Any]:
+        """Those of the present executor, which keeps them in an attribute of its own."""
+        return getattr(self._pool, "_processes", None) or {}
+
     def replace(self) -> None:
         """Start over with a new worker."""
         self._ended[self.generation] = (self.worker, self.status())
@@ -96,9 +101,9 @@ class Slot:
 
     def kill(self) -> None:
         """End the worker at once."""
-        # One that is still starting has not said which process it is; its executor knows, in an attribute of its own.
+        # One that is still starting has not said which process it is; its executor knows.
         # And one that has idled for long enough is none of the executor's any more while it ends.
-        workers = set(getattr(self._pool, "_processes", None) or ())
+        workers = set(self.processes)
         if self._channel.has(self.worker):
             workers.add(self.worker)
         for worker in workers:

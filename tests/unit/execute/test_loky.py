@@ -113,6 +113,21 @@ def test_a_batch_that_was_lost_is_not_done_later(executor, calls, told):
     assert told == [("heard", 4711), BatchLost(7, None, "SIGKILL(-9)")]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(-11, "SIGSEGV(-11)"), (7, "EXIT(7)"), (-255, "UNKNOWN(-255)"), (None, "RuntimeError")]
+)
+def test_a_worker_that_ends_too_slowly_for_loky_is_waited_for(executor, slot, calls, told, replaced, code, reason):
+    process = SimpleNamespace(exitcode=None)
+    process.join = lambda seconds: setattr(process, "exitcode", code)
+    slot._pool = SimpleNamespace(_processes={4711: process})
+    executor.submit(BATCH, {}, None)
+    if replaced:
+        slot.replace()
+    calls[0].set_exception(RuntimeError("exit codes of the workers are {}"))
+    assert told == [("heard", 4711), BatchLost(7, None, reason)]
+
+
 @pytest.mark.parametrize("error", [MissingBlob(), StaleModules()])
 def test_a_batch_that_could_not_begin_is_sent_again(executor, slot, calls, told, killed, error):
     executor.submit(BATCH, {}, None)
