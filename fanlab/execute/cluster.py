@@ -27,7 +27,7 @@ from .wire import Ask, Claim, Order, Post, Ran, Returned
 
 _NEVER = float("inf")
 _SIZE_SECONDS = 1.0  # how long the number of workers is taken to be what it was
-_PATIENT_SECONDS = 10.0  # after so long without a worker a line says what the run waits for
+_PATIENT_SECONDS = 30.0  # after so long without a worker a line says what the run waits for
 _DRAIN_SECONDS = 2.0  # how long to wait for what a lost worker still told
 _ANOTHER = Status(-1, -1, 0.0)
 _LARGE = 1 << 20  # a batch of so many bytes does not travel in the engine's own messages

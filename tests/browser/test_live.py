@@ -294,7 +294,7 @@ record.apply(Expanded("load", CALL, (), time.time()))
 record.apply(Expanded("fit", Shape(30), (), time.time()))
 view = k.InKernel(record, k.Controls(lambda: None, lambda: None, lambda: 2), bundle)
 go = []
-for turn in range(2000):
+for turn in range(10_000):
     time.sleep(0.05)
     if len(record.nodes) == 2 and view._watched.get("branch") == [1, 3]:  # it grows once the page has opened something
         for number in range(3):

@@ -90,7 +90,7 @@ def kernels(tmp_path):
         if not waiting:
             start()
         kernel = waiting.pop()
-        until(kernel.ended, 60)
+        until(kernel.ended, 180)
         return kernel
 
     take.start = start
@@ -111,7 +111,7 @@ def test_what_was_recorded_as_finished_is_never_lost_and_never_runs_again(kernel
         kernel.begin(CELL.format(generation=generation, branches=BRANCHES))
         kernels.start() if kills < KILLS else None
         if dice.random() < 0.8:  # else it may be before the first branch too
-            until(lambda: kernel.ended() or sum(ran(generation).values()) > before, 60)
+            until(lambda: kernel.ended() or sum(ran(generation).values()) > before, 180)
         left = 1 - len(recorded) / BRANCHES
         end = time.monotonic() + dice.uniform(0, LONGEST_SECONDS * left)  # any moment: this is what is tried
         while not kernel.ended() and (time.monotonic() < end or kills == KILLS):

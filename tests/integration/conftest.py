@@ -9,7 +9,7 @@ import time
 import pytest
 from jupyter_client.manager import KernelManager
 
-SECONDS = 120  # for whatever is waited for: machines are slow when much is tested at once
+SECONDS = 300  # for whatever is waited for: machines are slow when much is tested at once
 
 
 class Notebook:

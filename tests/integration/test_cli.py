@@ -351,7 +351,7 @@ def test_an_interrupt_reaches_the_notebooks_cell_and_ends_with_130(tmp_path, unt
     program = subprocess.Popen(
         [PROGRAM, "run", "work.ipynb"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    until((tmp_path / "started").exists, 60)
+    until((tmp_path / "started").exists, 180)
     program.send_signal(signal.SIGINT)
     program.communicate(timeout=300)
     assert program.returncode == 130

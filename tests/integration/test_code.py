@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.core import test_code_key_edits as table
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1800)]
 
 # The table's project, with each state of its notebook run as a cell of this kernel.
 PREPARE = """

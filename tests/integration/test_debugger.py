@@ -23,7 +23,7 @@ def debugged(new_notebook):
     for number, command in enumerate(("initialize", "attach")):
         request = {"type": "request", "seq": number + 1, "command": command, "arguments": arguments}
         channel.send(session.msg("debug_request", request))
-        answer = notebook.client.get_control_msg(timeout=120)
+        answer = notebook.client.get_control_msg(timeout=300)
         assert answer["msg_type"] == "debug_reply"
     return notebook
 

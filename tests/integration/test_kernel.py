@@ -58,10 +58,9 @@ def plain(text):
 def napping(notebook, until):
     """Begin a run of which branch 0 is done while 1 and 2 run; what its outputs are asked for with."""
     request = notebook.begin("%%pipeline naps -j 2\nnaps_done = nap.map(range(5))")
-    until(
-        lambda: os.path.lexists("started1") and os.path.lexists("started2")
-    )  # links, which are there whole or not at all
-    until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed")
+    begun = ("started1", "started2")  # links, which are there whole or not at all
+    until(lambda: all(map(os.path.lexists, begun)), 180)
+    until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed", 180)
     return request
 
 

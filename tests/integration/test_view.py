@@ -31,7 +31,7 @@ class Watcher:
         request = notebook.begin(code)
         self.messages = []
         while True:
-            message = notebook.client.get_iopub_msg(timeout=120)
+            message = notebook.client.get_iopub_msg(timeout=300)
             if message["parent_header"].get("msg_id") != request:
                 continue
             self.messages.append(message)

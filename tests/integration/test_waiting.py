@@ -43,7 +43,7 @@ def test_a_cell_loops_on_a_value_and_leaves_one_record_with_every_step(notebook)
 
 def test_an_interrupt_of_a_cell_that_waits_keeps_what_was_done_and_the_next_cell_works(notebook, until, tmp_path):
     request = notebook.begin("%%pipeline slow\nx = better(2, 2)\nx.load()\nnap(1).load()")
-    until((tmp_path / "napping").exists, 60)
+    until((tmp_path / "napping").exists, 180)
     notebook.interrupt()
     outputs = notebook.outputs(request)
 
