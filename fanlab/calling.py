@@ -66,6 +66,7 @@ class Call:
 
     def __init__(self, order: Order, begun: Callable[[Run], None], *, watched: bool) -> None:
         self._order, self._begun, self._watched = order, begun, watched
+        self._going: Callable[[], object] = lambda: None
         self._runner: Runner | None = None
         self.run: Run | None = None  # once something has to run
         self.views: list[View] = []
@@ -84,21 +85,23 @@ class Call:
             raise
         runner = waited or self._begin(traced, whole=True)
         try:
-            runner.end()
+            runner.end(self._going)
         except KeyboardInterrupt:
             if runner.in_this_thread:  # a step's own line is told
                 raise
             raise interrupt(order.name) from None
 
     def start(self) -> Run:
-        """Run it in a thread of its own; returns when it has begun. Raises what its body raises before that."""
+        """Run it in a thread of its own; returns when it has begun, with the branches that are known by then.
+
+        Raises what its body raises before that.
+        """
         settled = threading.Event()
         begun, faults = self._begun, list[BaseException]()
 
         def tell(run: Run) -> None:
             begun(run)
             run._thread = thread
-            settled.set()
 
         def work() -> None:
             try:
@@ -110,7 +113,7 @@ class Call:
             finally:
                 settled.set()
 
-        self._begun = tell
+        self._begun, self._going = tell, settled.set
         context = contextvars.copy_context()
         thread = threading.Thread(target=lambda: context.run(work), name="fanlab-run", daemon=True)
         thread.start()
@@ -124,6 +127,7 @@ class Call:
         """For the body: run what has been recorded so far until a value is there. Raises the run's PipelineError."""
         __tracebackhide__ = True
         runner = self._runner or self._begin(trace, whole=False)
+        self._going()
         try:
             return runner.load(value)
         except (NotAvailable, Cancelled):

@@ -126,8 +126,9 @@ class Pipeline(Generic[P]):
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Begin to run it and return its Run at once: see Run.wait, Run.cancel and `await run`.
 
-        The body runs in a thread of its own. This returns when it has recorded its steps; of a body that waits for
-        values with `load()`, when it has come to the first of them: the rest of it runs in the background.
+        The body runs in a thread of its own. This returns when it has recorded its steps, and branches that need no
+        step's value are known; of a body that waits for values with `load()`, when it has come to the first of them:
+        the rest of it runs in the background.
         """
         return self._call(args, kwargs, None, watched=False).start()
 

@@ -193,9 +193,11 @@ class Runner:
         found = self._record.nodes.get(node)
         return found.shape if found is not None and not found.growing else None
 
-    def end(self) -> None:
-        """Run the rest to its end."""
+    def end(self, going: Callable[[], object] = lambda: None) -> None:
+        """Run the rest to its end; `going` is called when the branches that can be known by then are."""
         with contextlib.suppress(Cancelled), self._closing():
+            self._expanding.expand()
+            going()
             while not self._over():
                 self._go_on()
             if not self._course.stopped:  # else what the body has caught is why something did not run

@@ -10,6 +10,7 @@ import pytest
 import fanlab
 from fanlab import pipeline, step
 from fanlab.client import Client
+from fanlab.execute.expanding import Expanding
 from fanlab.show import table
 
 
@@ -303,6 +304,24 @@ def test_the_next_run_works_after_a_cancel_before_workers_are_ready(python):
         """
     )
     assert out == "cancelled [0, 1, 2]\n" * 4
+
+
+def test_branches_that_need_no_steps_value_are_there_when_a_run_has_been_started(monkeypatch):
+    expand = Expanding.expand
+
+    def late(self):
+        time.sleep(0.1)
+        expand(self)
+
+    monkeypatch.setattr(Expanding, "expand", late)
+
+    @pipeline(backend="threading", n_jobs=1)
+    def sames():
+        return total(same.map(range(3)))
+
+    run = sames.start()
+    assert list(run.steps) == ["same[0]", "same[1]", "same[2]", "total"]
+    assert run.wait(60).load() == 3
 
 
 def test_cancel_of_one_run_leaves_the_other_alone(able, until):
