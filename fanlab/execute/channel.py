@@ -8,6 +8,7 @@ import pickle
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
@@ -36,6 +37,7 @@ class Channel:
         self._over = threading.Event()
         self._runs: dict[str, Deliver] = {}
         self._workers: dict[int, tuple[Connection[Any, Any], threading.Event]] = {}
+        self._coming: set[threading.Event] = set()  # one for each that is being let in
         threading.Thread(target=self._accept, name="fanlab-channel", daemon=True).start()
 
     @property
@@ -69,6 +71,12 @@ class Channel:
             except OSError:  # it has died: the executor tells
                 return
 
+    def wait_let_in(self, seconds: float) -> None:
+        """Wait until all that are being let in have been greeted or sent away: whoever runs something is one."""
+        limit = time.monotonic() + seconds
+        for coming in list(self._coming):
+            coming.wait(max(0.0, limit - time.monotonic()))
+
     def wait_ended(self, worker: int, seconds: float) -> None:
         """Wait until everything that a dead worker told has been delivered."""
         found = self._workers.get(worker)
@@ -92,12 +100,21 @@ class Channel:
             except OSError:  # no descriptor is left: the worker waits until one is given back
                 self._over.wait(_PAUSE_SECONDS)
                 continue
+            coming = threading.Event()
+            self._coming.add(coming)
             try:
-                threading.Thread(target=self._read, args=(connection,), name="fanlab-reader", daemon=True).start()
+                threading.Thread(
+                    target=self._read, args=(connection, coming), name="fanlab-reader", daemon=True
+                ).start()
             except RuntimeError:  # no thread is left: the worker ends, and its executor tells
                 connection.close()
+                self._is_here(coming)
 
-    def _read(self, connection: Connection[Any, Any]) -> None:
+    def _is_here(self, coming: threading.Event) -> None:
+        self._coming.discard(coming)
+        coming.set()
+
+    def _read(self, connection: Connection[Any, Any], coming: threading.Event) -> None:
         worker = 0
         try:
             deliver_challenge(connection, self.key)
@@ -105,6 +122,7 @@ class Channel:
             slot, worker = pickle.loads(connection.recv_bytes())
             self._workers[worker] = (connection, threading.Event())
             self._greet(slot, worker)
+            self._is_here(coming)
             while True:
                 for run, message in pickle.loads(connection.recv_bytes()):
                     deliver = self._runs.get(run)
@@ -120,6 +138,7 @@ class Channel:
                     os.kill(worker, signal.SIGKILL)
         finally:
             connection.close()
+            self._is_here(coming)
             if worker:
                 self._workers.pop(worker)[1].set()
 

@@ -163,9 +163,12 @@ class Loky:
     def _lose(self, slot: Slot, generation: int, number: int, error: BaseException) -> None:
         """A batch's worker has ended: say so after all that it has told, unless that was that the batch was done."""
         # Another batch may have put a new worker in the slot already; what the old one has told still comes first.
+        channel = self._pool.channel
+        if not slot.worker_of(generation):  # which may have run the batch before it has been greeted
+            channel.wait_let_in(_DRAIN_SECONDS)
         with self._pool.lock:
             worker = slot.worker_of(generation)
-        self._pool.channel.wait_ended(worker, _DRAIN_SECONDS)
+        channel.wait_ended(worker, _DRAIN_SECONDS)
         with self._pool.lock:
             status = slot.status(generation)
             given = self._given.get(number)

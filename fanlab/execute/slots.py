@@ -60,13 +60,16 @@ class Slot:
 
     def greet(self, worker: int, generation: int) -> None:
         """A new worker process has begun: it has nothing yet."""
+        path = process.page_path(self._channel.pages, worker)
         if generation != self.generation:  # it has ended meanwhile, and been replaced
+            with contextlib.suppress(OSError), contextlib.closing(Page(path)) as page:
+                self._ended[generation] = (worker, page.read())
             return
         self._forget_page()
         self.worker = worker
         self.sent.clear()
         with contextlib.suppress(OSError):
-            self._page = Page(process.page_path(self._channel.pages, worker))
+            self._page = Page(path)
 
     def status(self, generation: int | None = None) -> Status | None:
         """What the worker runs now; of an earlier generation, what it ran when it ended."""

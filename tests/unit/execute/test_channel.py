@@ -92,3 +92,35 @@ def test_who_has_not_the_key_is_sent_away(opened, greeted):
     with pytest.raises(AuthenticationError):
         Client(made.address, authkey=b"another")
     assert greeted[0] == []
+
+
+def test_who_is_being_let_in_can_be_waited_for(opened, greeted, monkeypatch):
+    made, greets = opened(), threading.Event()
+    greet = made._greet
+
+    def slowly(*who):
+        assert greets.wait(60)
+        greet(*who)
+
+    monkeypatch.setattr(made, "_greet", slowly)
+    made.wait_let_in(60)  # nobody is
+    with Client(made.address, authkey=made.key) as worker:
+        worker.send_bytes(pickle.dumps(((0, 0), os.getpid())))
+        made.wait_let_in(0.05)
+        assert greeted[0] == []
+        waits = threading.Thread(target=made.wait_let_in, args=(60,))
+        waits.start()
+        greets.set()
+        waits.join(60)
+        assert greeted[0] == [((0, 0), os.getpid())]
+    made.wait_let_in(60)
+
+
+def test_who_is_sent_away_is_not_waited_for(opened):
+    made = opened()
+    with pytest.raises(AuthenticationError):
+        Client(made.address, authkey=b"guessed")
+    waits = threading.Thread(target=made.wait_let_in, args=(600,), daemon=True)
+    waits.start()
+    waits.join(60)
+    assert not waits.is_alive()

@@ -11,7 +11,8 @@ import pytest
 from fanlab.core.batch import BatchDone, BatchLost, BatchReleased
 from fanlab.execute import loky
 from fanlab.execute.loky import Loky
-from fanlab.execute.page import Status
+from fanlab.execute.page import Page, Status
+from fanlab.execute.process import page_path
 from fanlab.execute.slots import Slot
 from fanlab.execute.worker import MissingBlob, StaleModules
 
@@ -50,6 +51,7 @@ def channel(tmp_path, told):
         close=lambda run: None,
         ask=lambda worker, request: None,
         has=lambda worker: worker in (4711, 4712),
+        wait_let_in=lambda seconds: None,
         wait_ended=lambda worker, seconds: told.append(("heard", worker)),
     )
 
@@ -111,6 +113,27 @@ def test_a_batch_that_was_lost_is_not_done_later(executor, calls, told):
     calls[0].set_exception(DEATH)
     executor._heard(BatchDone(7))
     assert told == [("heard", 4711), BatchLost(7, None, "SIGKILL(-9)")]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_worker_that_dies_before_it_has_been_greeted_is_known_by_then(
+    executor, slot, channel, calls, told, replaced, monkeypatch
+):
+    def wait_let_in(seconds):
+        assert told == []
+        if replaced:  # by another batch that was given to it
+            slot.replace()
+        page = Page(page_path(channel.pages, 4711), create=True)
+        page.write(7, 3, 0.0)
+        slot.greet(4711, 0)
+
+    slot.worker = 0
+    monkeypatch.setattr(channel, "wait_let_in", wait_let_in)
+    executor.submit(BATCH, {}, None)
+    calls[0].set_exception(DEATH)
+    assert told == [("heard", 4711), BatchLost(7, 3, "SIGKILL(-9)")]
+    assert os.listdir(channel.pages) == []
+    assert slot.generation == 1
 
 
 @pytest.mark.parametrize("replaced", [False, True])
