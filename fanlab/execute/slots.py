@@ -43,6 +43,7 @@ class Slot:
         self._page: Page | None = None
         self._cores = cores
         self._pool: Any = None  # made when something is to be called
+        self._left: Any = None  # the queue of the executor before it
 
     def call(self, function: Any, *args: Any) -> Future[Any]:
         """Have the worker call something; a new worker, if it has ended while it was idle."""
@@ -94,6 +95,7 @@ class Slot:
         self.worker = 0
         self._forget_page()
         self.sent.clear()
+        self._left = getattr(self._pool, "_call_queue", None)
         self._started, self._pool = False, None
 
     def abandon(self) -> None:
@@ -115,10 +117,11 @@ class Slot:
 
     def close(self) -> None:
         """End the worker and the threads that serve it."""
+        # The thread that feeds its queue may end later, and nobody waits for it: were that the last to hold the
+        # queue's semaphores, this process could end while it gives them back, and loky's tracker would complain.
+        # The executor may have been replaced just now, when its worker was ended.
+        _held.extend((self._left, getattr(self._pool, "_call_queue", None)))
         if self._pool is not None:
-            # The thread that feeds its queue may end later, and nobody waits for it: were that the last to hold the
-            # queue's semaphores, this process could end while it gives them back, and loky's tracker would complain.
-            _held.append(getattr(self._pool, "_call_queue", None))
             self._pool.shutdown(wait=True, kill_workers=True)
         self._forget_page()
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fanlab.core.batch import BatchDone, BatchLost, BatchReleased
-from fanlab.execute import loky
+from fanlab.execute import loky, slots
 from fanlab.execute.loky import Loky
 from fanlab.execute.page import Page, Status
 from fanlab.execute.process import page_path
@@ -263,3 +263,15 @@ def test_a_worker_is_ended_that_has_not_said_which_process_it_is(slot, killed, w
     slot._pool = SimpleNamespace(_processes=dict.fromkeys(processes))
     slot.kill()
     assert sorted(process for process, _ in killed) == ended
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_queue_is_held_to_the_end_of_the_process_whose_executor_ends_with_it(slot, monkeypatch, replaced):
+    """A worker that the end of the process ends may have had a batch of which only loky's own word was to come."""
+    queue, held = object(), []
+    monkeypatch.setattr(slots, "_held", held)
+    slot._pool = SimpleNamespace(_call_queue=queue, shutdown=lambda **_: None)
+    if replaced:
+        slot.replace()
+    slot.close()
+    assert queue in held
