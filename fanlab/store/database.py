@@ -135,7 +135,7 @@ class Store:
     def shrink(self) -> None:
         """Give the room of what was removed back to the disk."""
         with self._lock, contextlib.suppress(sqlite3.Error):
-            self._database.execute("pragma incremental_vacuum").fetchall()
+            self._database.executescript("pragma incremental_vacuum")  # execute() would take a single step: one page
             self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
 
     def _refuse_read_only(self) -> None:

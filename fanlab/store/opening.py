@@ -38,6 +38,8 @@ def open_to_write(root: str, path: str, busy: float) -> Opened:
     """The database, made where there is none. Raises StoreError."""
     try:
         database = _connected(path, busy)
+        if not database.execute("pragma page_count").fetchone()[0]:  # it holds from the first page that is written
+            database.execute("pragma auto_vacuum=incremental")
         with contextlib.suppress(sqlite3.OperationalError):  # another process may be switching at this moment
             database.execute("pragma journal_mode=wal")
         database.execute("pragma synchronous=normal")  # survives the end of any process; see SQLite's own page
@@ -110,7 +112,6 @@ def _checked(root: str, address: str, busy: float) -> sqlite3.Connection:
 
 
 def _make(database: sqlite3.Connection) -> None:
-    database.execute("pragma auto_vacuum=incremental")
     database.execute("begin immediate")
     if _version(database) == 0:
         for statement in (_SCHEMA + cache.SCHEMA).split(";"):

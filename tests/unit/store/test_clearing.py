@@ -106,6 +106,21 @@ def test_above_a_size_the_least_recently_used_runs_go_first():
     assert sweep(0).steps["make"].status == "cached"
 
 
+def test_the_database_gives_back_the_room_of_runs_that_are_forgotten():
+    @pipeline(backend="sequential")
+    def texts():
+        return text.map(range(200))
+
+    @step
+    def text(x):
+        return f"{x}" * 10_000
+
+    texts()
+    before = os.path.getsize(".fanlab/runs.sqlite")
+    Client().gc(older_than=0)
+    assert before > 1_000_000 > os.path.getsize(".fanlab/runs.sqlite")
+
+
 def test_a_store_clears_itself_above_its_limit():
     fanlab.configure(store_limit="1 MB")
     try:
