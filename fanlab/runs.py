@@ -312,7 +312,7 @@ class Run:
         from IPython.display import display
 
         if getattr(shell(), "kernel", None) is None:  # a terminal: nobody sees a picture
-            display({"text/plain": record_text(self._record)}, raw=True)
+            display({"text/plain": repr(self)}, raw=True)
         elif self._shown is None or self._shown != this_cell():
             display(self._bundle(), raw=True)
 
