@@ -46,6 +46,15 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
+def run_program(words, **options):
+    """Run a program to its end and return what it said; again, where another one has taken a port of its kernel."""
+    for _ in range(3):
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, **options)
+        if DIED_EARLY not in done.stdout + done.stderr:
+            break
+    return done
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path, tmp_path_factory, monkeypatch):
     """Every test works in a folder of its own, and so has a store of its own; runs say nothing of how long they take."""

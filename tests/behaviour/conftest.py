@@ -9,8 +9,7 @@ import pytest
 import fanlab
 from fanlab import pipeline
 
-# Whichever is first starts the cluster, which may take long on a machine that is busy.
-CLUSTERS = tuple(pytest.param(name, marks=(pytest.mark.cluster, pytest.mark.timeout(300))) for name in ("dask", "ray"))
+CLUSTERS = tuple(pytest.param(name, marks=pytest.mark.cluster) for name in ("dask", "ray"))
 BACKENDS = ("sequential", "threading", "loky", *CLUSTERS)
 KILLING = ("loky", *CLUSTERS)  # those that can end a branch
 

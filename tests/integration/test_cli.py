@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tests.conftest import DIED_EARLY
+from tests.conftest import run_program
 
 PROGRAM = str(Path(sys.executable).parent / "fanlab")
 SWEEP = """
@@ -43,18 +43,8 @@ def fanlab(tmp_path):
     """Run the program in this test's folder, and return what it said. A code other than the wanted one fails."""
 
     def fanlab(*words, code=0, env=None):
-        for _ in range(3):
-            done = subprocess.run(
-                [PROGRAM, *words],
-                cwd=tmp_path,
-                env={**os.environ, "COLUMNS": "200", **(env or {})},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-            if DIED_EARLY not in done.stderr:
-                break
+        environment = {**os.environ, "COLUMNS": "200", **(env or {})}
+        done = run_program([PROGRAM, *words], cwd=tmp_path, env=environment, timeout=300)
         assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
         return done
 

@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from tests.browser.conftest import free_port
-from tests.conftest import DIED_EARLY
+from tests.conftest import run_program
 
 CELLS = (
     "%load_ext fanlab\nfrom fanlab import step\n@step\ndef inverse(x):\n    return {'inverse': 1 / x}",
@@ -42,18 +42,8 @@ def notebook(tmp_path):
 def run(folder, program, *words):
     """Run a program of this environment in a folder, and return what it printed."""
     path = Path(sys.executable).parent
-    for _ in range(3):
-        done = subprocess.run(
-            [path / program, *words],
-            cwd=folder,
-            env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        if DIED_EARLY not in done.stderr:
-            break
+    environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"}
+    done = run_program([path / program, *words], cwd=folder, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -143,9 +133,8 @@ def test_a_terminals_console_shows_the_record_as_text(tmp_path, sockets):
     )
     style = r"(?:\x1b\[[\d;]*m)*"
     for number, cell in enumerate((*CELLS, "largest"), 1):
-        console.expect(
-            rf"In \[{style}{number}{style}\]: "
-        )  # nothing else: what is typed before it is there may get lost
+        # Nothing else: what is typed before the prompt is there may get lost.
+        console.expect(rf"In \[{style}{number}{style}\]: ")
         console.send(f"\x1b[200~{cell}\x1b[201~")  # pasted, as terminals paste
         console.send("\x1b\r")  # Escape and Enter: run
         if cell.startswith("%%pipeline"):

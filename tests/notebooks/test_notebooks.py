@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DIED_EARLY
+from tests.conftest import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
@@ -95,18 +95,12 @@ def test_code_is_not_wider_than_a_page(cell):
 def nbval(store, names, *options, **environment):
     """Run nbval on notebooks, strictly, as a reader would; all their cells must pass."""
     count = sum(cell["cell_type"] == "code" for name in names for cell in NOTEBOOKS[name]["cells"])
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", *options]
-            + [f"notebooks/{name}.ipynb" for name in names],
-            cwd=ROOT,
-            env={**os.environ, "FANLAB_STORE": str(store), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        if DIED_EARLY not in done.stdout:
-            break
+    done = run_program(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", *options]
+        + [f"notebooks/{name}.ipynb" for name in names],
+        cwd=ROOT,
+        env={**os.environ, "FANLAB_STORE": str(store), **environment},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{count} passed" in done.stdout
 
