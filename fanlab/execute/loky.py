@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
-
-from joblib.externals.loky.backend.utils import get_exitcodes_terminated_worker
 
 from ..core.batch import Batch, BatchDone, BatchLost, BatchReleased
 from . import process
@@ -192,5 +191,13 @@ def _reason(error: BaseException, processes: Mapping[int, Any]) -> str:
     if tells and not told:
         for found in list(processes.values()):
             found.join(_DRAIN_SECONDS)
-        told = str(get_exitcodes_terminated_worker(processes)).strip("{}")
+            if found.exitcode is not None:
+                told = _ending(found.exitcode)
     return told or type(error).__name__
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"EXIT({code})"
+    known = {-one.value: one.name for one in signal.Signals}
+    return f"{known.get(code, 'UNKNOWN')}({code})"
